@@ -1,0 +1,223 @@
+"""Recordings on disk; knows no HTTP library, no provider and no mode.
+
+`Store` is the whole of it: objects, manifest, index and pending answers below one root.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cas_llm.digest import digest_of
+from cas_llm.errors import ObjectMissing, StoreError
+from cas_llm.gitrepo import common_dir, git_root
+from cas_llm.store import answer as answers
+from cas_llm.store import layout
+from cas_llm.store.answer import Answer
+from cas_llm.store.files import Writer
+from cas_llm.store.index import Index
+from cas_llm.store.manifest import Manifest
+from cas_llm.store.objects import Objects
+from cas_llm.store.pending import Pending
+from cas_llm.store.pick import Shared
+from cas_llm.store.tape import Tape
+
+__all__ = ["Answer", "Recording", "Shared", "Store", "Tape"]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One request with its answer, on its way to the disk.
+
+    `record` is the key record, whose digest is the answer's key; `parts` are what was split out
+    of the request, as digest to (extension, bytes).
+    """
+
+    record: bytes
+    answer: Answer
+    parts: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
+
+    def files(self) -> tuple[str, dict[str, bytes]]:
+        """The answer's digest, and store paths to bytes in the order to write them.
+
+        Parts come before the key record, and that before the answer: whatever stops the writer,
+        nothing that was written names something that was not.
+        """
+        data, answer_parts = answers.encode(self.answer)
+        digest = digest_of(data)
+        files = {
+            _relative(layout.OBJECTS, name, ext): content
+            for name, (ext, content) in {**self.parts, **answer_parts}.items()
+        }
+        files[_relative(layout.REQUESTS, self.answer.key, "json")] = self.record
+        files[_relative(layout.OBJECTS, digest, "json")] = data
+        return digest, files
+
+
+class Store:
+    """A store at `root`.
+
+    Opening reads one small file. Nothing is created before something is written; a store that
+    does not exist yet is an empty one.
+    """
+
+    def __init__(self, root: Path, *, durable: bool = False) -> None:
+        self.root = root
+        self.durable = durable
+        if root.exists() and any(root.iterdir()):
+            layout.read_format(root)
+        self._writer = Writer(root / layout.LOCAL / "tmp", durable=durable)
+        self.objects = Objects(root, self._writer)
+        self.manifest = Manifest(root, self._writer)
+        self.index = Index(self.manifest)
+        self.pending = Pending(pending_root(root), durable=durable)
+        self._prepared = False
+
+    @property
+    def exists(self) -> bool:
+        """Whether the store has been written."""
+        return (self.root / "format").is_file()
+
+    @property
+    def writable(self) -> bool:
+        """Whether files can be added to the store."""
+        place = self.root
+        while not place.exists():
+            place = place.parent
+        return os.access(place, os.W_OK)
+
+    def prepare(self) -> None:
+        """Write the files a store explains itself with; those that are there stay as they are.
+
+        Raises:
+            StoreError: the place is not writable.
+
+        """
+        if self._prepared:
+            return
+        try:
+            self._writer.add(self.root / ".gitignore", layout.GITIGNORE.encode())
+            self._writer.add(self.root / ".gitattributes", layout.GITATTRIBUTES.encode())
+            self._writer.add(self.root / "README.md", layout.README.encode())
+            self._writer.add(self.root / "format", f"{layout.FORMAT}\n".encode())
+        except OSError as error:
+            raise _cannot_write(self.root, error) from error
+        self._writer.sweep()
+        self._prepared = True
+
+    def load(self, digest: str) -> Answer:
+        """The answer *digest*, from the store or, where it is pending, from there.
+
+        Raises:
+            ObjectMissing: it is nowhere.
+            ObjectCorrupt: its bytes are not what its name says.
+            ManifestInvalid: it is no answer of a format this version reads.
+
+        """
+        source = self.objects
+        if not source.has(digest):
+            run = self.pending.holder(digest)
+            if run is not None:
+                source = self.pending.objects(run)
+        data = source.get(digest)
+        path = layout.object_path(source.root, digest)
+        return answers.decode(data, source.get, path=path)
+
+    def save(self, recording: Recording) -> str:
+        """Write a recording's parts, key record and answer; returns the answer's digest.
+
+        Naming it, by a tape or a shared entry, is the caller's next step: only what is named is
+        ever served.
+        """
+        self.prepare()
+        digest, files = recording.files()
+        self.write(files)
+        return digest
+
+    def write(self, files: Mapping[str, bytes]) -> None:
+        """Write store paths to bytes, in order; each file's name must carry its digest."""
+        for relative, data in files.items():
+            folder, shard, name = relative.split("/")
+            digest = shard + name.partition(".")[0]
+            try:
+                if folder == layout.REQUESTS:
+                    self.objects.add_request(digest, data)
+                else:
+                    self.objects.add(digest, data, name.partition(".")[2])
+            except OSError as error:
+                raise _cannot_write(self.root / relative, error) from error
+
+    def promote(self, digest: str) -> None:
+        """Bring a pending answer into the store; nothing happens if it is there.
+
+        Raises:
+            ObjectMissing: it is neither in the store nor pending.
+
+        """
+        if self.objects.has(digest):
+            return
+        run = self.pending.holder(digest)
+        if run is None:
+            raise ObjectMissing(
+                f"the answer {digest[:12]} is neither in {self.root} nor pending; record it again",
+                digest=digest,
+                path=layout.object_path(self.root, digest),
+            )
+        self.prepare()
+        self.write(dict(self.pending.files(run, digest)))
+
+    def add_tape(self, tape: Tape) -> Path:
+        """Write *tape*, whose answers are all in the store."""
+        self.prepare()
+        try:
+            return self.manifest.add_tape(tape)
+        except OSError as error:
+            raise _cannot_write(tape.path(self.root), error) from error
+
+    def add_shared(self, entry: Shared) -> Path:
+        """Write the shared entry, whose answer is in the store."""
+        self.prepare()
+        try:
+            return self.manifest.add_shared(entry)
+        except OSError as error:
+            raise _cannot_write(self.root / layout.SHARED, error) from error
+
+    def flush(self) -> None:
+        """Sync what was written to the disk, where each write did not do so itself."""
+        if not self.durable:
+            self._writer.flush()
+            self.pending.flush()
+
+    def close(self) -> None:
+        """Flush, and close the index."""
+        self.flush()
+        self.index.close()
+
+
+def pending_root(root: Path) -> Path:
+    """Where the pending answers of the store at *root* lie.
+
+    In the git directory that all work trees share, in a folder named after the store's place in
+    its repository; below the store itself where there is no repository.
+    """
+    place = root.resolve()
+    top = git_root(place)
+    shared = common_dir(top) if top else None
+    if top is None or shared is None or not os.access(shared, os.W_OK):
+        return root / layout.LOCAL / "pending"
+    name = place.relative_to(top).as_posix()
+    return shared / "cas-llm" / "pending" / digest_of(name.encode())[:16]
+
+
+def _relative(folder: str, digest: str, ext: str) -> str:
+    return f"{folder}/{digest[:2]}/{digest[2:]}.{ext}"
+
+
+def _cannot_write(path: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"cannot write {path}: {error.strerror or error}; nothing was left half written. "
+        "Make room or make it writable, or replay only: CAS_LLM_MODE=replay",
+        path=path,
+    )

@@ -1,0 +1,155 @@
+"""Which path of a store holds what, and the files a store explains itself with.
+
+::
+
+    cache_store/
+      format  .gitattributes  .gitignore  README.md
+      requests/<2>/<62>.json                                key record, named by the key
+      objects/<2>/<62>.json                                 answer, named by its digest
+      objects/<2>/<62>.<ext>                                part of a request or an answer
+      manifest/tapes/<path of the test>/<test>.<take>.<16 of digest>.json
+      manifest/shared/<2>/<62>.<take>.<run>.<ordinal>.<digest>
+      .local/                                               never tracked, may be deleted
+
+Nothing aggregate is tracked: no counts, no "last used", nothing two branches would both edit.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from cas_llm.digest import digest_of
+from cas_llm.errors import FormatTooNew, NotAStore, StoreError
+
+FORMAT = "cas-llm/store/1"
+LOCAL = ".local"
+REQUESTS = "requests"
+OBJECTS = "objects"
+TAPES = "manifest/tapes"
+SHARED = "manifest/shared"
+KEEP = ".keep"
+
+# A component stays below every file system's 255 bytes with take, digest and suffix added, and the
+# whole path below Windows' 260 characters.
+_LONGEST_NAME = 60
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
+_ODD = re.compile(r"[^A-Za-z0-9_-]+")
+_RESERVED = frozenset(
+    {"con", "prn", "aux", "nul"}
+    | {f"com{n}" for n in "123456789"}
+    | {f"lpt{n}" for n in "123456789"}
+)
+
+SHARED_NAME = re.compile(
+    r"(?P<rest>[0-9a-f]{62})\.(?P<take>\d+)\.(?P<run>[0-9a-f]{8})\.(?P<ordinal>[1-9]\d*)"
+    r"\.(?P<digest>[0-9a-f]{64})\Z"
+)
+TAPE_NAME = re.compile(r"(?P<stem>.+)\.(?P<take>\d+)\.(?P<short>[0-9a-f]{16})\.json\Z")
+
+GITATTRIBUTES = """\
+# Written by cas-llm. Names are digests of bytes: nothing may convert or merge them.
+*                -text -merge
+objects/**       -text -merge -delta
+requests/**      linguist-generated
+objects/**/*.json linguist-generated
+objects/**/*.txt linguist-generated=false
+manifest/shared/** linguist-generated
+"""
+
+GITIGNORE = f"""\
+# Written by cas-llm: derived files of this machine.
+/{LOCAL}/
+"""
+
+README = """\
+# Recorded LLM answers
+
+Written by [cas-llm](https://pypi.org/project/cas-llm/); the code never edits a file in here, it
+only adds some. Tests replay from these files with no network and no key.
+
+| folder | what it holds |
+| --- | --- |
+| `manifest/tapes/` | what each test asked and was answered, in order: **the files to review** |
+| `manifest/shared/` | answers recorded outside any test; empty files, the name is the entry |
+| `requests/` | each request, under the SHA-256 of its bytes: the key |
+| `objects/` | each answer, and long texts and media, under the SHA-256 of their bytes |
+
+`sha256sum` alone proves every request and answer; `cas-llm verify` proves the rest.
+To change an answer: `cas-llm edit KEY`. To record anew: `pytest --cas-llm=capture`.
+"""
+
+
+def sharded(root: Path, folder: str, digest: str, ext: str) -> Path:
+    """The path below *root* of the file named *digest* in a folder of 256 shards."""
+    return root / folder / digest[:2] / f"{digest[2:]}.{ext}"
+
+
+def request_path(root: Path, key: str) -> Path:
+    """Where the key record of *key* lies."""
+    return sharded(root, REQUESTS, key, "json")
+
+
+def object_path(root: Path, digest: str, ext: str = "json") -> Path:
+    """Where the answer or part named *digest* lies."""
+    return sharded(root, OBJECTS, digest, ext)
+
+
+def safe_name(name: str) -> str:
+    """A file name for *name* that every file system can hold, the same for the same *name*.
+
+    A name that had to be changed ends in 8 hex digits of its digest, so that two names never
+    become one by being shortened.
+    """
+    if len(name) <= _LONGEST_NAME and _PLAIN.match(name) and name.lower() not in _RESERVED:
+        return name
+    kept = _ODD.sub("_", name).strip("_")[: _LONGEST_NAME - 9] or "x"
+    return f"{kept}-{digest_of(name.encode('utf-8', 'surrogatepass'))[:8]}"
+
+
+def tape_folder_and_stem(scope: str) -> tuple[str, str]:
+    """Folder (below the store) and file stem of the tapes of *scope*.
+
+    A test's node id ``tests/test_a.py::TestB::test_c[d]`` gives the folder
+    ``manifest/tapes/tests/test_a.py`` and a stem made of the rest; a scope without a path goes
+    to a folder named after its first word.
+    """
+    place, _, name = scope.partition("::")
+    folders = [
+        safe_name(part) for part in place.replace("\\", "/").split("/") if part not in {"", "."}
+    ]
+    stem = safe_name(name.replace("::", ".").replace("[", ".").removesuffix("]") or "module")
+    return "/".join([TAPES, *folders]), stem
+
+
+def read_format(root: Path) -> None:
+    """Check that *root* is a store this version can read.
+
+    Raises:
+        NotAStore: there is no ``format`` file.
+        FormatTooNew: a later version wrote the store.
+        StoreError: the ``format`` file says something else, such as a merge conflict.
+
+    """
+    path = root / "format"
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        raise NotAStore(
+            f"no cas-llm store at {root}: it has no file 'format'; make one with: cas-llm init",
+            path=root,
+        ) from None
+    if text == FORMAT:
+        return
+    family, _, version = text.rpartition("/")
+    if family == FORMAT.rpartition("/")[0] and version.isdigit():
+        raise FormatTooNew(
+            f"{path} says {text!r}, this cas-llm reads {FORMAT!r}; "
+            "upgrade it with: pip install -U cas-llm",
+            path=path,
+        )
+    raise StoreError(
+        f"{path} says {text[:40]!r} instead of {FORMAT!r}; "
+        f"restore it with: git checkout HEAD -- {path.name} (in {root})",
+        path=path,
+    )

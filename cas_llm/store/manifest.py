@@ -1,0 +1,103 @@
+"""The way from a request to its answers: tapes and shared entries, read and written.
+
+Each question reads one small folder; only what other scopes recorded is asked of the index.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from cas_llm.store import layout, tape
+from cas_llm.store.files import Writer, read
+from cas_llm.store.folders import Listings
+from cas_llm.store.pick import Shared
+from cas_llm.store.tape import Tape
+
+
+def parse_shared(shard: str, name: str) -> Shared | None:
+    """The entry that the file *name* in the folder *shard* is, or None if it is none."""
+    found = layout.SHARED_NAME.match(name)
+    if found is None or len(shard) != 2:
+        return None
+    return Shared(
+        key=shard + found["rest"],
+        take=int(found["take"]),
+        run=found["run"],
+        ordinal=int(found["ordinal"]),
+        digest=found["digest"],
+    )
+
+
+class Manifest:
+    """All tapes and shared entries of the store at `root`."""
+
+    def __init__(self, root: Path, writer: Writer) -> None:
+        self.root = root
+        self._writer = writer
+        self._listings = Listings()
+        self._tapes: dict[Path, Tape] = {}
+
+    def tapes_of(self, scope: str) -> tuple[Tape, ...]:
+        """The tapes of *scope*, in no order that means anything.
+
+        Raises:
+            ManifestInvalid: one of them cannot be used; never silently passed over, because
+                another answer than the recorded one could be served in its place.
+
+        """
+        folder, stem = layout.tape_folder_and_stem(scope)
+        place = self.root / folder
+        found = []
+        for name in self._listings.names(place):
+            named = layout.TAPE_NAME.match(name)
+            if named and named["stem"] == stem:
+                candidate = self.load_tape(place / name)
+                if candidate.scope == scope:
+                    found.append(candidate)
+        return tuple(found)
+
+    def load_tape(self, path: Path) -> Tape:
+        """The tape at *path*; read once, as tapes never change."""
+        known = self._tapes.get(path)
+        if known is None:
+            known = self._tapes[path] = tape.decode(read(path), path)
+        return known
+
+    def shared_of(self, key: str) -> tuple[Shared, ...]:
+        """The shared entries of *key*."""
+        shard, rest = key[:2], key[2:] + "."
+        names = self._listings.names(self.root / layout.SHARED / shard)
+        entries = (parse_shared(shard, name) for name in names if name.startswith(rest))
+        return tuple(entry for entry in entries if entry)
+
+    def tape_paths(self) -> Iterator[Path]:
+        """The files of all tapes."""
+        top = self.root / layout.TAPES
+        for folder, folders, names in os.walk(top):
+            folders.sort()
+            for name in sorted(names):
+                if name != layout.KEEP and not name.startswith("."):
+                    yield Path(folder, name)
+
+    def shared(self) -> Iterator[Shared]:
+        """All shared entries."""
+        top = self.root / layout.SHARED
+        for shard in self._listings.names(top):
+            for name in self._listings.names(top / shard):
+                if entry := parse_shared(shard, name):
+                    yield entry
+
+    def add_tape(self, new: Tape) -> Path:
+        """Write the tape *new*; nothing happens if it is there."""
+        path = new.path(self.root)
+        self._writer.add(path, new.data)
+        return path
+
+    def add_shared(self, entry: Shared) -> Path:
+        """Write the shared entry; nothing happens if it is there."""
+        name = f"{entry.key[2:]}.{entry.take}.{entry.run}.{entry.ordinal}.{entry.digest}"
+        path = self.root / layout.SHARED / entry.key[:2] / name
+        self._writer.mark(path)
+        return path

@@ -1,0 +1,187 @@
+"""Answers that were paid for but whose test has not passed yet.
+
+They lie outside the store, in the git directory where there is one (`git clean` must not eat paid
+answers), one folder a run::
+
+    <run>/run.json                                          when it began
+    <run>/requests/  objects/                               laid out like a store
+    <run>/answers/<digest>.json                             which files the answer consists of
+    <run>/entries/<scope>/<key>.<ordinal>.<digest>.<how>    whose answer it is; empty
+    <run>/entries/<scope>/scope.json                        the scope's full name
+
+`how` is ``c`` for an answer asked anew in CAPTURE, else ``f``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cas_llm.digest import digest_of
+from cas_llm.store.answer import pretty
+from cas_llm.store.files import Writer, read
+from cas_llm.store.objects import Objects
+
+_ENTRY = re.compile(
+    r"(?P<key>[0-9a-f]{64})\.(?P<ordinal>\d+)\.(?P<digest>[0-9a-f]{64})\.(?P<how>[cf])\Z"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A pending answer: for whom, which ask of which request, and where it lies."""
+
+    run: str
+    began: float
+    scope: str
+    key: str
+    ordinal: int
+    digest: str
+    captured: bool
+    path: Path
+
+
+class Pending:
+    """The pending answers of one store."""
+
+    def __init__(self, root: Path, *, durable: bool = False) -> None:
+        self.root = root
+        self._writer = Writer(root / "tmp", durable=durable)
+
+    def stage(
+        self,
+        run: str,
+        *,
+        scope: str,
+        key: str,
+        ordinal: int,
+        digest: str,
+        captured: bool,
+        files: Mapping[str, bytes],
+    ) -> None:
+        """Keep an answer until its scope passes; *files* are store paths to bytes, in order.
+
+        An older run's answer for the same ask of the same scope gives way to it.
+        """
+        folder = self.root / run
+        self._begin(folder)
+        for relative, data in files.items():
+            self._writer.add(folder / relative, data)
+        listing = folder / "answers" / f"{digest}.json"
+        self._writer.add(listing, pretty({"key": key, "files": list(files)}))
+        self.enter(run, scope=scope, key=key, ordinal=ordinal, digest=digest, captured=captured)
+        for older in self.of_scope(scope):
+            if older.run != run and (older.key, older.ordinal) == (key, ordinal):
+                older.path.unlink(missing_ok=True)
+
+    def enter(
+        self, run: str, *, scope: str, key: str, ordinal: int, digest: str, captured: bool
+    ) -> None:
+        """Note that *scope* was served the run's pending answer *digest*."""
+        place = self.root / run / "entries" / _short(scope)
+        place.mkdir(parents=True, exist_ok=True)
+        self._writer.add(place / "scope.json", pretty({"scope": scope}))
+        self._writer.mark(place / f"{key}.{ordinal}.{digest}.{'c' if captured else 'f'}")
+
+    def of_scope(self, scope: str) -> list[Waiting]:
+        """The pending answers of *scope*, the newest run's first, then by ordinal."""
+        found = [
+            waiting
+            for run, began in self._runs()
+            for waiting in self._entries(run, began, self.root / run / "entries" / _short(scope))
+        ]
+        return sorted(found, key=lambda w: (-w.began, w.run, w.key, w.ordinal, w.digest))
+
+    def all(self) -> list[Waiting]:
+        """Every pending answer, the oldest run's first."""
+        found: list[Waiting] = []
+        for run, began in self._runs():
+            with contextlib.suppress(OSError):
+                for place in sorted((self.root / run / "entries").iterdir()):
+                    found.extend(self._entries(run, began, place))
+        return sorted(found, key=lambda w: (w.began, w.run, w.scope, w.key, w.ordinal))
+
+    def has(self, run: str, digest: str) -> bool:
+        """Whether *run* holds the pending answer *digest*."""
+        return (self.root / run / "answers" / f"{digest}.json").is_file()
+
+    def holder(self, digest: str) -> str | None:
+        """A run that holds the pending answer *digest*."""
+        return next((run for run, _ in self._runs() if self.has(run, digest)), None)
+
+    def objects(self, run: str) -> Objects:
+        """The run's files, laid out like a store's."""
+        return Objects(self.root / run, self._writer)
+
+    def files(self, run: str, digest: str) -> Iterator[tuple[str, bytes]]:
+        """The store paths and bytes an answer consists of, in the order to write them."""
+        listing = json.loads(read(self.root / run / "answers" / f"{digest}.json"))
+        for relative in listing["files"]:
+            yield relative, read(self.root / run / relative)
+
+    def release(self, entries: Sequence[Waiting]) -> None:
+        """Drop entries that a tape or a shared entry names by now, or that nobody wants."""
+        for entry in entries:
+            entry.path.unlink(missing_ok=True)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Remove the folders of runs that hold no entry any more."""
+        for run, _ in list(self._runs()):
+            if not any(_ENTRY.match(path.name) for path in self.root.glob(f"{run}/entries/*/*")):
+                shutil.rmtree(self.root / run, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            (self.root / "tmp").rmdir()
+            self.root.rmdir()
+
+    def flush(self) -> None:
+        """Sync what was staged to the disk."""
+        self._writer.flush()
+
+    def _begin(self, folder: Path) -> None:
+        path = folder / "run.json"
+        if not path.exists():
+            self._writer.add(path, pretty({"began": time.time()}))
+
+    def _runs(self) -> list[tuple[str, float]]:
+        try:
+            folders = [path for path in self.root.iterdir() if (path / "entries").is_dir()]
+        except OSError:
+            return []
+        return sorted(((folder.name, _began(folder)) for folder in folders), key=lambda r: r[1])
+
+    def _entries(self, run: str, began: float, place: Path) -> Iterator[Waiting]:
+        try:
+            scope = json.loads(read(place / "scope.json"))["scope"]
+            names = sorted(path.name for path in place.iterdir())
+        except (OSError, ValueError, KeyError):
+            return
+        for name in names:
+            if found := _ENTRY.match(name):
+                yield Waiting(
+                    run=run,
+                    began=began,
+                    scope=scope,
+                    key=found["key"],
+                    ordinal=int(found["ordinal"]),
+                    digest=found["digest"],
+                    captured=found["how"] == "c",
+                    path=place / name,
+                )
+
+
+def _began(folder: Path) -> float:
+    try:
+        return float(json.loads(read(folder / "run.json"))["began"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
+
+
+def _short(scope: str) -> str:
+    return digest_of(scope.encode("utf-8", "surrogatepass"))[:16]
