@@ -80,6 +80,11 @@ class Store:
         """Whether the store has been written."""
         return (self.root / "format").is_file()
 
+    def is_empty(self) -> bool:
+        """Whether nothing is recorded."""
+        tapes, shared = self.manifest.tape_paths(), self.manifest.shared()
+        return next(tapes, None) is None and next(shared, None) is None
+
     @property
     def writable(self) -> bool:
         """Whether files can be added to the store."""

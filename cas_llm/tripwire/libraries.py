@@ -10,8 +10,8 @@ from collections.abc import Callable, Coroutine
 from types import ModuleType
 from typing import Any
 
+from cas_llm.patching import Ledger
 from cas_llm.tripwire.guards import CONNECT, HTTP_REQUEST, check
-from cas_llm.tripwire.ledger import Ledger
 from cas_llm.tripwire.sockets import look_up
 
 Call = Callable[..., Any]

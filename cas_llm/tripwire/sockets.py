@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from types import ModuleType
 from typing import Any
 
+from cas_llm.patching import Ledger
 from cas_llm.tripwire.guards import (
     CONNECT,
     LOOK_UP,
@@ -20,7 +21,6 @@ from cas_llm.tripwire.guards import (
     plain_host,
     remember,
 )
-from cas_llm.tripwire.ledger import Ledger
 
 Call = Callable[..., Any]
 AsyncCall = Callable[..., Coroutine[Any, Any, Any]]

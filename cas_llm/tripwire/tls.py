@@ -10,8 +10,8 @@ from collections.abc import Callable
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from cas_llm.patching import Ledger
 from cas_llm.tripwire.guards import TLS_SET_UP, TLS_WRITE, check
-from cas_llm.tripwire.ledger import Ledger
 
 Call = Callable[..., Any]
 

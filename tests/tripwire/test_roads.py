@@ -167,7 +167,7 @@ def test_aiohttp_with_aiodns_is_refused(
 ):
     """A resolver that never asks the socket module asks the guard."""
     if not above:
-        monkeypatch.delitem(arming.PATCHES, "aiohttp.connector")
+        monkeypatch.delitem(arming.PATCHES.table, "aiohttp.connector")
     trip = Trip(provider, trust, certificate)
 
     async def call():
@@ -215,7 +215,7 @@ def test_a_plain_text_proxy_is_not_sent_the_request(trip, provider, refuse, call
 
 def test_aiohttp_through_a_proxy_is_refused(trip, provider, refuse, calls, monkeypatch):
     """TLS set-up inside the tunnel is judged by the server name."""
-    monkeypatch.delitem(arming.PATCHES, "aiohttp.connector")
+    monkeypatch.delitem(arming.PATCHES.table, "aiohttp.connector")
     refuse(PROVIDER)
 
     async def call():

@@ -1,0 +1,276 @@
+"""Switching cas-llm on: for a block, a function, or the whole process.
+
+Everything here is public and re-exported by the package.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import Token
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cas_llm import config
+from cas_llm.config import Rank
+from cas_llm.errors import ConfigError
+from cas_llm.modes import Mode
+from cas_llm.session import Kind, Scope, Session, misses
+from cas_llm.session.bindings import Binding, current, enter, leave, pop, push
+from cas_llm.session.closing import passed
+from cas_llm.session.log import Sums
+from cas_llm.session.runtime import runtime_for
+from cas_llm.store import Answer
+from cas_llm.transports import install as transports
+from cas_llm.wire import Request, Response
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class use:  # noqa: N801 - used like a function, as contextlib's own are
+    """Record and replay the LLM calls of a block or a function; sync and async.
+
+    *mode* is one of `Mode` or a word for it; without it the settings decide. A *name* makes the
+    block a scope with a tape of its own, written when the block ends without an exception. Inside a
+    test an unnamed block's calls stay the test's. *store*, *hosts*, *namespace*, *repeat*,
+    *exhausted*, *normalise* and *live_on_ci* override the settings of the same name; *live* is a
+    transport-free way to say ``mode="disabled"``.
+
+    Leaving the block raises `CacheMiss` if a request had no recording and the code swallowed it.
+
+    Raises:
+        ConfigError: a value is not one the setting may have.
+
+    """
+
+    def __init__(
+        self,
+        mode: Mode | str | None = None,
+        *,
+        name: str | None = None,
+        store: str | Path | None = None,
+        hosts: Sequence[str] | Mapping[str, str] = (),
+        namespace: str = "",
+        repeat: str | None = None,
+        exhausted: str | None = None,
+        normalise: Sequence[str] = (),
+        live: bool | None = None,
+    ) -> None:
+        if live:
+            if mode is not None:
+                raise ConfigError(
+                    "live=True means mode='disabled'; give one of them", source="use()"
+                )
+            mode = Mode.DISABLED
+        self._mode = mode
+        self._name = name
+        self._overrides: dict[str, Any] = {
+            "store": None if store is None else str(Path(store).absolute()),
+            "hosts": hosts or None,
+            "namespace": namespace or None,
+            "repeat": repeat,
+            "exhausted": exhausted,
+            "normalise": tuple(normalise) or None,
+        }
+        self._entered: list[tuple[Binding, Token[Binding | None], int]] = []
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Session:
+        binding = self._binding()
+        transports.install()
+        push(binding)
+        token = enter(binding)
+        transports.announce(binding)
+        with self._lock:
+            self._entered.append((binding, token, len(binding.scope.problems)))
+        return binding.session
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        with self._lock:
+            binding, token, before = self._entered.pop()
+        leave(token)
+        pop(binding)
+        outer = current()
+        if outer is None:
+            transports.silence()
+        else:
+            transports.announce(outer)
+        transports.uninstall()
+        scope, session = binding.scope, binding.session
+        if self._name and kind is None and session.settings.mode.records and not scope.problems:
+            passed(scope, session.runtime)
+        if outer is None or outer.session.runtime is not session.runtime:
+            session.runtime.store.flush()
+        if outer is None or outer.scope is not scope:
+            scope.closed = scope.kind is not Kind.SHARED
+        problems = scope.problems[before:]
+        if kind is None and problems and (outer is None or outer.scope is not scope):
+            raise misses.error_for(problems)
+
+    async def __aenter__(self) -> Session:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: object, trace: object
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def __call__(self, function: _Function) -> _Function:
+        """Run *function* inside a block of its own each time it is called."""
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def run_async(*args: Any, **kwargs: Any) -> Any:
+                async with self:
+                    return await function(*args, **kwargs)
+
+            return run_async  # type: ignore[return-value]
+
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return function(*args, **kwargs)
+
+        return run  # type: ignore[return-value]
+
+    def _binding(self) -> Binding:
+        outer = current()
+        base = outer.session.settings if outer else config.load(Path.cwd())
+        settings = base.says(self._mode, Rank.USE, "use()").but("use()", **self._overrides)
+        if outer is None or settings.store != base.store:
+            session = Session(settings, runtime_for(settings))
+            scope = Scope()
+        else:
+            session, scope = outer.session.derived(settings), outer.scope
+        if self._name:
+            scope = Scope(f"use::{self._name}", Kind.BLOCK, staged=True)
+        elif outer is None:
+            scope = Scope()
+        return Binding(session, scope)
+
+
+_process: list[use] = []
+
+
+def install(mode: Mode | str | None = None, **options: Any) -> Session:
+    """Record and replay the whole process's LLM calls from now on; takes what `use` takes.
+
+    Calling it again replaces what was installed.
+    """
+    if _process:
+        uninstall()
+    block = use(mode, **options)
+    session = block.__enter__()
+    _process.append(block)
+    return session
+
+
+def uninstall() -> None:
+    """Undo `install`; nothing happens if nothing is installed."""
+    if _process:
+        _process.pop().__exit__(None, None, None)
+
+
+def set_mode(mode: Mode | str) -> None:
+    """Change the mode of what holds here: the innermost block's, or the installed session's.
+
+    Raises:
+        ConfigError: no such mode, or nothing is switched on.
+
+    """
+    binding = current()
+    if binding is None:
+        raise ConfigError(
+            "cas-llm is not switched on; call cas_llm.install() or use()", source="set_mode()"
+        )
+    settings = binding.session.settings.says(mode, Rank.USE, "set_mode()")
+    binding.session.settings = settings
+
+
+@contextlib.contextmanager
+def expect_miss() -> Iterator[list[misses.Problem]]:
+    """A block in which a request has no recording, on purpose.
+
+    Gives the list of misses, filled when the block ends; they count neither against the test nor
+    against the run.
+
+    Raises:
+        AssertionError: every request had a recording.
+
+    """
+    binding = _here("expect_miss()")
+    problems, log = binding.scope.problems, binding.session.runtime.log
+    before = len(problems)
+    found: list[misses.Problem] = []
+    yield found
+    found.extend(problem for problem in problems[before:] if problem.is_miss)
+    if not found:
+        raise AssertionError("expect_miss(): every request had a recording")
+    for problem in found:
+        problems.remove(problem)
+        if problem in log.problems:
+            log.problems.remove(problem)
+            log.sums.missed -= 1
+
+
+def mock(request: Request | Mapping[str, Any], answer: Any, *, status: int = 200) -> None:
+    """Let *answer* be the answer to *request* in this scope, in memory only.
+
+    *request* is a wire request, or the body of a chat completion; *answer* is text for the
+    assistant to say, the whole response body as JSON, or bytes.
+    """
+    from cas_llm.keys import Rules, key_record
+    from cas_llm.providers import identify
+
+    binding = _here("mock()")
+    if not isinstance(request, Request):
+        body = json.dumps(dict(request)).encode()
+        url = "https://api.openai.com/v1/chat/completions"
+        request = Request("POST", url, (("content-type", "application/json"),), body)
+    settings = binding.session.settings
+    rules = Rules(normalise=settings.normalise, namespace=settings.namespace)
+    redact = binding.session.runtime.redactor(settings).text
+    key = key_record(request, identify(request, settings.hosts).name, rules, redact).key
+    if isinstance(answer, str):
+        answer = _chat_completion(answer, json.loads(request.body or b"{}"))
+    data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+    response = Response(status, (("content-type", "application/json"),), data)
+    mocked = Answer(key, response, run=binding.session.runtime.run.id, marks=("scripted",))
+    binding.session.runtime.mocks[(id(binding.scope), key)] = mocked
+
+
+def _chat_completion(text: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    message = {"role": "assistant", "content": text, "refusal": None}
+    return {
+        "id": "chatcmpl-mock",
+        "object": "chat.completion",
+        "created": 0,
+        "model": request.get("model", ""),
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}],
+        "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+    }
+
+
+def costs() -> Sums:
+    """Counts and money of the running session: served, live, spent, saved.
+
+    Raises:
+        ConfigError: nothing is switched on.
+
+    """
+    return _here("costs()").session.runtime.log.sums
+
+
+def _here(caller: str) -> Binding:
+    binding = current()
+    if binding is None:
+        raise ConfigError(
+            "cas-llm is not switched on here; use it inside a test, cas_llm.use() or after "
+            "cas_llm.install()",
+            source=caller,
+        )
+    return binding

@@ -1,0 +1,48 @@
+"""One request on its way through the pipeline, with all that was found out about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cas_llm.keys import KeyRecord
+from cas_llm.modes import Mode
+from cas_llm.providers import Api
+from cas_llm.providers.base import Provider
+from cas_llm.session.scopes import Scope
+from cas_llm.wire import Request
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The `number`-th ask of one key in a scope; `order` is its place among all of them."""
+
+    request: Request
+    api: Api
+    provider: Provider
+    record: KeyRecord
+    scope: Scope
+    mode: Mode
+    repeat: str
+    number: int
+    order: int
+    began: float
+
+    @property
+    def key(self) -> str:
+        """The request's key."""
+        return self.record.key
+
+    @property
+    def model(self) -> str:
+        """The model the request names, or an empty string."""
+        return self.provider.requested_model(self.record.body, self.request.path)
+
+    @property
+    def ask(self) -> tuple[str, ...]:
+        """What a tape says of the request."""
+        return self.provider.ask(self.record.body)
+
+    @property
+    def what(self) -> str:
+        """The request in a few words, for messages."""
+        return f"{self.request.method} {self.api.name} {self.request.path}"

@@ -1,0 +1,178 @@
+"""From a finished live call to an answer on disk: redact, look once more for secrets, write.
+
+What was read for the reviewer (ask, answer) comes from what is stored, never from what came in.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from cas_llm import prices
+from cas_llm.providers.base import Usage
+from cas_llm.redact import Redactor
+from cas_llm.redact.scan import scan_for_secrets
+from cas_llm.session.asked import Asked
+from cas_llm.session.recorder import Heard
+from cas_llm.session.runs import Told
+from cas_llm.session.runtime import Runtime
+from cas_llm.session.scopes import Kind, Use
+from cas_llm.store import Answer, Recording, Shared
+
+_SCANNED = (".json", ".txt")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A stored answer and what it cost; `cost` is None where the price is unknown."""
+
+    digest: str
+    answer: Answer
+    cost: float | None
+
+
+def cost_of(asked: Asked, message: Any) -> tuple[Usage | None, float | None]:
+    """The tokens of an answer and their price in US dollars."""
+    usage = asked.provider.usage(message)
+    if usage is None:
+        return None, 0.0 if asked.api.name.endswith("@loopback") else None
+    model = asked.provider.resolved_model(message) or asked.model
+    return usage, prices.price(asked.api.name, model, usage)
+
+
+def keep(asked: Asked, heard: Heard, runtime: Runtime, redactor: Redactor) -> Kept:
+    """Store what was heard for this ask, pending where its scope must pass first.
+
+    Raises:
+        SecretFound: something that would be written looks like a secret; nothing was written.
+        StoreError: the store cannot be written.
+
+    """
+    answer, cost = _answer(asked, heard, runtime, redactor)
+    digest = write(asked, answer, runtime)
+    return Kept(digest, answer, cost)
+
+
+def write(asked: Asked, answer: Answer, runtime: Runtime) -> str:
+    """Write *answer* and name it: in the pending folder, or in the store as a shared entry."""
+    parts = {digest: (part.ext, part.data) for digest, part in asked.record.parts.items()}
+    recording = Recording(asked.record.data, answer, parts)
+    digest, files = recording.files()
+    for name, data in files.items():
+        if name.endswith(_SCANNED):
+            scan_for_secrets(data, where=name)
+    scope, store, run = asked.scope, runtime.store, runtime.run
+    if scope.staged:
+        store.pending.stage(
+            run.id,
+            scope=scope.name,
+            key=asked.key,
+            ordinal=asked.number,
+            digest=digest,
+            captured=asked.mode.name == "CAPTURE",
+            files=files,
+        )
+    else:
+        store.prepare()
+        store.write(files)
+        store.add_shared(shared_entry(asked, digest, runtime))
+    told = Told(asked.number, digest, scope.name, scope.attempt)
+    run.tell(asked.key, told)
+    return digest
+
+
+def shared_entry(asked: Asked, digest: str, runtime: Runtime) -> Shared:
+    """The shared entry for an answer: a new take in CAPTURE, else one more of the take in use."""
+    entries = runtime.store.manifest.shared_of(asked.key)
+    if asked.mode.name != "CAPTURE" and entries:
+        current = min(entries, key=lambda entry: (-entry.take, entry.run))
+        return Shared(asked.key, current.take, current.run, asked.number, digest)
+    take = runtime.shared_take(asked.key)
+    return Shared(asked.key, take, runtime.run.id, asked.number, digest)
+
+
+def note(asked: Asked, digest: str, ordinal: int, answer: Answer, *, fresh: bool) -> Use:
+    """Note in the scope that it was given this answer."""
+    use = Use(
+        order=asked.order,
+        key=asked.key,
+        ordinal=ordinal,
+        digest=digest,
+        ask=answer.ask,
+        answer=answer.answer,
+        fresh=fresh,
+        body=asked.record.body if asked.mode.records else None,
+    )
+    asked.scope.use(use)
+    return use
+
+
+def _answer(
+    asked: Asked, heard: Heard, runtime: Runtime, redactor: Redactor
+) -> tuple[Answer, float | None]:
+    response = heard.response
+    kind = response.header("content-type")
+    body, chunks, findings = redactor.body(response.body, kind, response.chunks)
+    headers = redactor.headers(response.headers)
+    response = replace(response, body=body, chunks=chunks, headers=headers)
+    message = asked.provider.message(body, kind)
+    usage, cost = cost_of(asked, message)
+    marks = [
+        *(["incomplete"] if response.incomplete else []),
+        *(["redacted"] if findings or asked.record.redacted else []),
+    ]
+    scope = asked.scope
+    answer = Answer(
+        key=asked.key,
+        response=response,
+        run=runtime.run.id,
+        ordinal=asked.number,
+        test="" if scope.kind is Kind.SHARED else scope.name,
+        ask=asked.ask,
+        answer=asked.provider.answer(message),
+        provenance=_provenance(asked, heard, message, usage, cost),
+        marks=tuple(marks),
+    )
+    return answer, cost
+
+
+def _provenance(
+    asked: Asked, heard: Heard, message: Any, usage: Usage | None, cost: float | None
+) -> Mapping[str, Any]:
+    found: dict[str, Any] = {
+        "recorded_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "requested_model": asked.model,
+        "model": asked.provider.resolved_model(message),
+        "usage": _usage(usage),
+        "cost_usd": None if cost is None else round(cost, 9),
+        "latency_ms": round(heard.seconds * 1000, 1),
+        "first_byte_ms": round(heard.first_byte * 1000, 1),
+        "recorder": f"cas-llm/{_version()}",
+        "sdk": asked.request.header("user-agent"),
+    }
+    return {name: value for name, value in found.items() if value not in ("", None)}
+
+
+def _usage(usage: Usage | None) -> dict[str, int] | None:
+    if usage is None:
+        return None
+    counts = {
+        "input": usage.input,
+        "output": usage.output,
+        "cached_input": usage.cached_input,
+        "reasoning": usage.reasoning,
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+@functools.cache
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("cas-llm")
+    except PackageNotFoundError:
+        return "unknown"

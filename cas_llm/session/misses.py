@@ -1,0 +1,201 @@
+"""What went wrong with a request, as a value, and how it is told.
+
+A problem is found once, where it happens; the answer the SDK gets, the failing test, the summary
+and the report all tell it from here.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from cas_llm import prices
+from cas_llm.errors import CacheMiss
+from cas_llm.keys import Difference, cause, shorten_pair
+
+NOT_RECORDED = "not recorded"
+EXHAUSTED = "exhausted"
+UNREADABLE = "unreadable"
+LIVE_ON_CI = "live on CI"
+OVER_BUDGET = "over budget"
+PLACEHOLDER = "no key"
+SECRET = "secret"  # noqa: S105 - a kind of problem
+READ_ON = "read on"
+NOT_STORED = "not stored"
+BLOCKED = "blocked"
+UNSEEN = "unseen"
+
+_SHOWN_DIFFERENCES = 3
+_VOLATILE = {
+    "time": "a time",
+    "uuid": "a uuid",
+    "counter": "a counter",
+    "path": "a path",
+    "port": "a port",
+    "order": "the order of a list",
+}
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The recording most like a request that has none."""
+
+    key: str
+    differences: tuple[Difference, ...]
+    scope: str = ""
+    recorded_at: str = ""
+    turn: int = 0
+    redacted_only: bool = False
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something about one request that a person must know; `kind` is one of this module's words.
+
+    A miss is a problem of the kinds ``not recorded``, ``exhausted`` and ``unreadable``.
+    """
+
+    kind: str
+    scope: str
+    what: str
+    key: str = ""
+    api: str = ""
+    model: str = ""
+    ask: str = ""
+    detail: str = ""
+    nearest: Nearest | None = None
+    store_empty: bool = False
+    pending: bool = False
+    turn: int = 0
+    turns: int = 0
+    price: float | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def is_miss(self) -> bool:
+        """Whether recording mends it."""
+        return self.kind in {NOT_RECORDED, EXHAUSTED, UNREADABLE}
+
+    @property
+    def cause(self) -> str:
+        """Equal for problems that one change brought about."""
+        if self.nearest is not None and self.nearest.differences:
+            return "\n".join(cause(difference) for difference in self.nearest.differences)
+        return f"{self.kind} {self.what}"
+
+
+Miss = Problem
+
+
+def headline(problem: Problem) -> str:
+    """The first line: what happened to which request."""
+    parts = [f"cas-llm: {problem.kind}", problem.what]
+    if problem.model:
+        parts.append(problem.model)
+    if problem.ask:
+        parts.append(f'"{problem.ask}"')
+    return "   ".join(part for part in parts if part)
+
+
+def explain(problem: Problem) -> str:
+    """The whole explanation: headline, nearest recording, where it differs, what to do."""
+    lines = [headline(problem)]
+    if problem.turns:
+        later = problem.turns - problem.turn
+        tail = f" ({later} later turns not tried)" if later > 0 else ""
+        lines.append(f"  turn {problem.turn} of {problem.turns} has no recording{tail}")
+    if problem.detail:
+        lines += [f"  {line}" for line in problem.detail.splitlines()]
+    if problem.is_miss:
+        lines += _nearest_lines(problem)
+        lines += [f"  {note}" for note in problem.notes]
+        if problem.pending:
+            lines.append("  An answer waits for this test to pass: cas-llm pending")
+        lines.append(f"  Record it:  {record_command(problem)}      {price_text([problem])}")
+    else:
+        lines += [f"  {note}" for note in problem.notes]
+    return "\n".join(lines)
+
+
+def _nearest_lines(problem: Problem) -> list[str]:
+    if problem.kind == UNREADABLE:
+        return []
+    if problem.store_empty:
+        return ["  The store is empty, so there is nothing near it."]
+    near = problem.nearest
+    if near is None or (problem.kind == EXHAUSTED and not near.differences):
+        return [] if problem.kind == EXHAUSTED else ["  Nothing like it is recorded."]
+    whose = "this test's" if near.scope and near.scope == problem.scope else near.scope or "a"
+    turn = f" turn {near.turn}" if near.turn else " recording" if whose == "a" else "'s recording"
+    turn = turn.replace("'s's", "'s") if whose != "this test's" else turn.replace("'s ", " ")
+    when = f", recorded {near.recorded_at}" if near.recorded_at else ""
+    count = len(near.differences)
+    places = "1 place" if count == 1 else f"{count} places"
+    lines = [f"  nearest: {whose}{turn} ({near.key[:12]}){when}; differs at {places}"]
+    lines += [f"    {describe(difference)}" for difference in near.differences[:_SHOWN_DIFFERENCES]]
+    if count > _SHOWN_DIFFERENCES:
+        lines.append(
+            f"    and {count - _SHOWN_DIFFERENCES} more: cas-llm explain {problem.key[:12]}"
+        )
+    return lines
+
+
+def describe(difference: Difference) -> str:
+    """One difference in a line: the path, old and new, and what kind of value changed."""
+    if difference.kind == "added":
+        text = f"{difference.path}   not in the recording"
+    elif difference.kind == "removed":
+        text = f"{difference.path}   only in the recording"
+    else:
+        old, new = shorten_pair(difference.old, difference.new, 60)
+        text = f"{difference.path}   {old} -> {new}"
+    volatile = _VOLATILE.get(difference.volatile)
+    return f"{text}    {volatile}" if volatile else text
+
+
+def record_command(problem: Problem) -> str:
+    """The command that records what is missing."""
+    if "::" in problem.scope and not problem.scope.startswith("use::"):
+        return f"pytest {shlex.quote(problem.scope)} --cas-llm=fallback"
+    return "run it once with CAS_LLM_MODE=fallback"
+
+
+def price_text(problems: Sequence[Problem]) -> str:
+    """How many calls recording takes, and about what they cost."""
+    count = len(problems)
+    calls = "1 call" if count == 1 else f"{count} calls"
+    known = [problem.price for problem in problems if problem.price is not None]
+    if not known:
+        return f"{calls}, price unknown"
+    return f"{calls}, about {prices.money(sum(known))}"
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Problems that one change brought about."""
+
+    first: Problem
+    problems: tuple[Problem, ...]
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The tests concerned, each once."""
+        return tuple(dict.fromkeys(problem.scope for problem in self.problems))
+
+
+def grouped(problems: Iterable[Problem]) -> list[Cause]:
+    """Problems by cause, the one with the most tests first."""
+    groups: dict[str, list[Problem]] = {}
+    for problem in problems:
+        groups.setdefault(problem.cause, []).append(problem)
+    causes = [Cause(group[0], tuple(group)) for group in groups.values()]
+    return sorted(causes, key=lambda c: -len(c.problems))
+
+
+def error_for(problems: Sequence[Problem]) -> CacheMiss:
+    """The exception that carries *problems*; its text is the first one's explanation."""
+    text = explain(problems[0])
+    if len(problems) > 1:
+        text += f"\n  and {len(problems) - 1} more like it or after it"
+    return CacheMiss(text, misses=tuple(problems))

@@ -1,0 +1,415 @@
+"""The pipeline, spelled out once: request -> redact -> key -> mode -> store -> replay or forward.
+
+`Session.begin` takes a wire request and says what to do with it, as a value of
+`cas_llm.session.actions`. It never touches the network and never blocks: a call that somebody
+else is making comes back as `Wait`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from cas_llm import prices
+from cas_llm.config import Rank, Settings
+from cas_llm.errors import SecretFound, StoreError
+from cas_llm.keys import Rules, key_record
+from cas_llm.modes import Act, Mode, decide
+from cas_llm.providers import identify, provider_for
+from cas_llm.providers.base import Usage
+from cas_llm.session import keeping, lookup, misses, policy
+from cas_llm.session.actions import Action, Forward, Mark, Pass, Serve, Wait
+from cas_llm.session.asked import Asked
+from cas_llm.session.log import HIT, LIVE, MISS, Call
+from cas_llm.session.lookup import Absent, Found
+from cas_llm.session.misses import Problem
+from cas_llm.session.nearest import nearest
+from cas_llm.session.recorder import Heard, Recorder
+from cas_llm.session.runtime import Runtime
+from cas_llm.session.scopes import Kind, Scope
+from cas_llm.store import Answer
+from cas_llm.streams.pacing import delays
+from cas_llm.wire import Request, Response
+
+MISS_STATUS = 424
+_RETRIED = frozenset({408, 409, 429})
+_TYPICAL_OUTPUT = 200
+_CHARACTERS_PER_TOKEN = 4
+
+
+class Session:
+    """A mode, a store and rules, and the log of what happened."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        runtime: Runtime,
+        *,
+        every_request: bool = False,
+        replace_edited: bool = False,
+    ) -> None:
+        self.settings = settings
+        self.runtime = runtime
+        self.every_request = every_request
+        self.replace_edited = replace_edited
+        self._rules: dict[str, Rules] = {}
+
+    def derived(self, settings: Settings) -> Session:
+        """A session on the same store and run with other settings."""
+        return Session(settings, self.runtime, replace_edited=self.replace_edited)
+
+    def begin(self, request: Request, scope: Scope) -> Action:
+        """What to do with *request*, which belongs to *scope*."""
+        began = time.perf_counter()
+        settings = self.settings
+        if not self.every_request and not policy.counts(request, settings, self.runtime.matched):
+            return self._pass_or_block(request, scope)
+        mode = self._mode(request, scope)
+        namespace = request.header(policy.NAMESPACE_HEADER) or settings.namespace
+        repeat = request.header(policy.REPEAT_HEADER) or settings.repeat or _usual(mode, scope)
+        api = identify(request, settings.hosts)
+        record = key_record(
+            request, api.name, self._rules_for(namespace), self.runtime.redactor(settings).text
+        )
+        asked = Asked(
+            request=request,
+            api=api,
+            provider=provider_for(api.family),
+            record=record,
+            scope=scope,
+            mode=mode,
+            repeat=repeat,
+            number=0,
+            order=0,
+            began=began,
+        )
+        mock = self.runtime.mocks.get((id(scope), record.key))
+        if mock is not None:
+            return self._serve(asked, Found("", 1), mock)
+        if mode is Mode.DISABLED:
+            return self._unstored(asked)
+        number, order = scope.take(self.runtime.run, record.key, claimed=mode.records)
+        return self._decide(replace(asked, number=number, order=order))
+
+    def _decide(self, asked: Asked) -> Action:
+        try:
+            found = self._find(asked)
+            if isinstance(found, Found):
+                answer = self.runtime.store.load(found.digest)
+                if not lookup.is_repeated_error(answer, found, asked):
+                    return self._serve(asked, found, answer)
+                found = Absent()
+        except StoreError as error:
+            return self._refuse(asked, misses.UNREADABLE, detail=str(error))
+        if asked.mode is not Mode.CAPTURE and decide(asked.mode, hit=False) is Act.REFUSE:
+            return self._miss(asked, found)
+        return self._live(asked)
+
+    def _find(self, asked: Asked) -> Found | Absent:
+        if asked.mode is not Mode.CAPTURE:
+            return lookup.find(asked, self.runtime, self.settings.exhausted)
+        kept = None if self.replace_edited else lookup.edited(asked, self.runtime)
+        return kept or lookup.find_captured(asked, self.runtime) or Absent()
+
+    def _serve(self, asked: Asked, found: Found, answer: Answer) -> Serve:
+        response = answer.response
+        if found.digest:
+            fresh = found.pending or (asked.mode.records and self._is_fresh(found))
+            keeping.note(asked, found.digest, found.ordinal, answer, fresh=fresh)
+        seconds = time.perf_counter() - asked.began
+        provenance = answer.provenance
+        self.runtime.log.add(
+            Call(
+                HIT,
+                asked.key,
+                asked.api.name,
+                asked.request.path,
+                provenance.get("requested_model", ""),
+                asked.scope.name,
+                seconds,
+                digest=found.digest,
+                ordinal=found.ordinal,
+                status=response.status,
+                cost=provenance.get("cost_usd"),
+                saved_seconds=provenance.get("latency_ms", 0.0) / 1000,
+                from_pending=found.pending,
+            )
+        )
+        self._follow(response)
+        return Serve(
+            replayable(response),
+            Mark("hit", asked.key, found.digest, found.ordinal),
+            delays=delays(response.chunks, self.settings.pace),
+            read_on=self._read_on(asked) if response.incomplete else None,
+        )
+
+    def _is_fresh(self, found: Found) -> bool:
+        return not self.runtime.store.objects.has(found.digest)
+
+    def _live(self, asked: Asked) -> Action:
+        refusal = self._live_problem(asked)
+        if refusal is not None:
+            return refusal
+        flight = self._flight(asked)
+        if not self.runtime.run.take_off(flight):
+            run = self.runtime.run
+            return Wait(over=lambda: not run.in_flight(flight), again=lambda: self._decide(asked))
+        # Whoever held the flight may have landed between our look-up and our taking off.
+        found = self._find_quietly(asked)
+        if found is not None:
+            self.runtime.run.land(flight)
+            return self._decide(asked)
+        return Forward(
+            Recorder(
+                asked.provider,
+                store=lambda heard: self._heard(asked, heard, flight),
+                give_up=lambda error: self._gave_up(asked, flight, error),
+            )
+        )
+
+    def _find_quietly(self, asked: Asked) -> Found | None:
+        try:
+            found = self._find(asked)
+            if not isinstance(found, Found):
+                return None
+            answer = self.runtime.store.load(found.digest)
+        except StoreError:
+            return None
+        return None if lookup.is_repeated_error(answer, found, asked) else found
+
+    @staticmethod
+    def _flight(asked: Asked) -> str:
+        if asked.mode is Mode.CAPTURE or asked.repeat == "each":
+            number = 1 if asked.repeat == "once" else asked.number
+            return f"{asked.key}.{number}"
+        return asked.key
+
+    def _heard(self, asked: Asked, heard: Heard, flight: str) -> None:
+        run, settings = self.runtime.run, self.settings
+        status = heard.response.status
+        stored, cost, digest = False, None, ""
+        try:
+            if _is_wanted(status, settings.record_errors):
+                kept = keeping.keep(asked, heard, self.runtime, self.runtime.redactor(settings))
+                keeping.note(asked, kept.digest, asked.number, kept.answer, fresh=True)
+                stored, cost, digest = True, kept.cost, kept.digest
+            else:
+                asked.scope.give_back(run, asked.key, asked.number)
+                cost = 0.0
+        except (SecretFound, StoreError, OSError) as error:
+            kind = misses.SECRET if isinstance(error, SecretFound) else misses.NOT_STORED
+            asked.scope.give_back(run, asked.key, asked.number)
+            self._trouble(asked, kind, detail=str(error))
+        finally:
+            run.land(flight)
+        self._follow(heard.response)
+        self._note_live(asked, heard, cost, digest, stored=stored)
+
+    def _note_live(
+        self, asked: Asked, heard: Heard, cost: float | None, digest: str, *, stored: bool
+    ) -> None:
+        if cost:
+            self.runtime.run.spend(cost)
+        self.runtime.log.add(
+            Call(
+                LIVE,
+                asked.key,
+                asked.api.name,
+                asked.request.path,
+                asked.model,
+                asked.scope.name,
+                heard.seconds,
+                digest=digest,
+                ordinal=asked.number,
+                status=heard.response.status,
+                cost=cost,
+                stored=stored,
+            )
+        )
+
+    def _gave_up(self, asked: Asked, flight: str, _error: BaseException | None) -> None:
+        asked.scope.give_back(self.runtime.run, asked.key, asked.number)
+        self.runtime.run.land(flight)
+
+    def _unstored(self, asked: Asked) -> Action:
+        refusal = self._live_problem(asked)
+        if refusal is not None:
+            return refusal
+
+        def heard(response: Heard) -> None:
+            kind = response.response.header("content-type")
+            _, cost = keeping.cost_of(asked, asked.provider.message(response.response.body, kind))
+            self._note_live(asked, response, cost, "", stored=False)
+
+        return Forward(Recorder(asked.provider, store=heard, give_up=lambda _error: None))
+
+    def _live_problem(self, asked: Asked) -> Serve | None:
+        """The refusal of a call that may not be made, whatever the mode says."""
+        if policy.placeholder_in(asked.request.headers):
+            variable = policy.key_variable(asked.api.family)
+            detail = (
+                f"{variable} is not set, and this call would go to the provider.\n"
+                f"Set it:  export {variable}=…"
+            )
+            return self._refuse(asked, misses.PLACEHOLDER, detail=detail)
+        if policy.barred_from_leaving(asked.request, self.settings):
+            detail = (
+                f"CI is set, so no request may leave this machine ({asked.request.host}).\n"
+                "Allow it:  pytest --cas-llm-live-on-ci   or   CAS_LLM_LIVE_ON_CI=1"
+            )
+            return self._refuse(asked, misses.LIVE_ON_CI, detail=detail)
+        spent, limit = self.runtime.run.spent(), self.settings.max_cost
+        if spent >= limit and spent > 0:
+            detail = (
+                f"This run has spent {prices.money(spent)} of the {prices.money(limit)} it may.\n"
+                "What was paid for is kept. Go on:  pytest --cas-llm=fallback --cas-llm-max-cost=N"
+            )
+            return self._refuse(asked, misses.OVER_BUDGET, detail=detail)
+        return None
+
+    def _miss(self, asked: Asked, absent: Absent) -> Serve:
+        if absent.held:
+            times = f"asked {asked.number} times, recorded {absent.held}"
+            tied = absent.sequence.tied if absent.sequence else ()
+            notes = tuple(
+                f"A tied tape would have served it: {tape.path(self.runtime.store.root)}"
+                for tape in tied
+                if len(tape.answers.get(asked.key, ())) >= asked.number
+            )
+            return self._refuse(asked, misses.EXHAUSTED, detail=times, notes=notes)
+        return self._refuse(asked, misses.NOT_RECORDED)
+
+    def _refuse(
+        self, asked: Asked, kind: str, *, detail: str = "", notes: tuple[str, ...] = ()
+    ) -> Serve:
+        problem = self._trouble(asked, kind, detail=detail, notes=notes)
+        if asked.number:
+            asked.scope.give_back(self.runtime.run, asked.key, asked.number)
+        self.runtime.log.add(
+            Call(
+                MISS,
+                asked.key,
+                asked.api.name,
+                asked.request.path,
+                asked.model,
+                asked.scope.name,
+                time.perf_counter() - asked.began,
+            )
+        )
+        body = asked.provider.error(MISS_STATUS, misses.explain(problem))
+        headers = (("content-type", "application/json"), ("x-should-retry", "false"))
+        return Serve(Response(MISS_STATUS, headers, body), Mark("miss", asked.key))
+
+    def _trouble(
+        self, asked: Asked, kind: str, *, detail: str = "", notes: tuple[str, ...] = ()
+    ) -> Problem:
+        scope, store = asked.scope, self.runtime.store
+        near = nearest(asked, self.runtime) if kind == misses.NOT_RECORDED else None
+        ask = asked.ask
+        tape = max(scope.tapes(store), key=lambda t: t.take, default=None)
+        problem = Problem(
+            kind=kind,
+            scope=scope.name,
+            what=asked.what,
+            key=asked.key,
+            api=asked.api.name,
+            model=asked.model,
+            ask=ask[-1] if ask else "",
+            detail=detail,
+            nearest=near,
+            store_empty=not store.exists
+            or (
+                next(store.manifest.tape_paths(), None) is None
+                and next(store.manifest.shared(), None) is None
+            ),
+            pending=lookup.waits(asked, self.runtime),
+            turn=len(scope.served) + 1 if tape and kind == misses.NOT_RECORDED else 0,
+            turns=len(tape.turns) if tape and kind == misses.NOT_RECORDED else 0,
+            price=self._estimate(asked),
+            notes=notes,
+        )
+        scope.problems.append(problem)
+        self.runtime.log.trouble(problem)
+        return problem
+
+    def _estimate(self, asked: Asked) -> float | None:
+        tokens = len(asked.request.body) // _CHARACTERS_PER_TOKEN + 1
+        usage = Usage(input=tokens, output=_TYPICAL_OUTPUT)
+        return prices.price(asked.api.name, asked.model, usage)
+
+    def _read_on(self, asked: Asked) -> Callable[[], Exception]:
+        def problem() -> Exception:
+            detail = (
+                "The reader of this stream left early when it was recorded; now it reads on.\n"
+                f"Record it anew:  {_capture_command(asked.scope)}"
+            )
+            return misses.error_for([self._trouble(asked, misses.READ_ON, detail=detail)])
+
+        return problem
+
+    def _pass_or_block(self, request: Request, scope: Scope) -> Action:
+        settings = self.settings
+        if (
+            settings.block_network != "all"
+            or settings.mode is not Mode.REPLAY
+            or policy.listed(request, settings.ignore_hosts)
+            or policy.is_loopback(request.host)
+        ):
+            return Pass()
+        problem = Problem(
+            kind=misses.BLOCKED,
+            scope=scope.name,
+            what=f"{request.method} {policy.netloc(request)}{request.path}",
+            detail='block_network is "all", and this host is not a recorded one.\n'
+            "Let it through: add it to ignore_hosts in [tool.cas-llm]; record it: to hosts",
+        )
+        scope.problems.append(problem)
+        self.runtime.log.trouble(problem)
+        body = provider_for("http").error(MISS_STATUS, misses.explain(problem))
+        headers = (("content-type", "application/json"), ("x-should-retry", "false"))
+        return Serve(Response(MISS_STATUS, headers, body), Mark("blocked"))
+
+    def _mode(self, request: Request, scope: Scope) -> Mode:
+        asked_for = request.header(policy.MODE_HEADER)
+        settings = self.settings
+        if asked_for:
+            settings = settings.says(asked_for, Rank.CALL, f"header {policy.MODE_HEADER}")
+        mode = settings.mode
+        return Mode.FALLBACK if scope.locked and mode is Mode.CAPTURE else mode
+
+    def _rules_for(self, namespace: str) -> Rules:
+        rules = self._rules.get(namespace)
+        if rules is None:
+            rules = Rules(normalise=self.settings.normalise, namespace=namespace)
+            self._rules[namespace] = rules
+        return rules
+
+    def _follow(self, response: Response) -> None:
+        """Let the host a redirect leads to count: its hops belong to their request."""
+        if 300 <= response.status < 400:
+            target = Request("GET", response.header("location"))
+            if target.host:
+                self.runtime.matched.add(policy.netloc(target))
+
+
+def replayable(response: Response) -> Response:
+    """The recorded response as it is given back: an error does not make SDKs back off again."""
+    if response.status < 500 and response.status not in _RETRIED:
+        return response
+    kept = [pair for pair in response.headers if not pair[0].startswith("retry-after")]
+    return replace(response, headers=(*kept, ("retry-after-ms", "1")))
+
+
+def _usual(mode: Mode, scope: Scope) -> str:
+    return "each" if mode is Mode.CAPTURE and scope.kind is not Kind.SHARED else "once"
+
+
+def _is_wanted(status: int, record_errors: frozenset[int] | str) -> bool:
+    return status < 400 or record_errors == "all" or status in record_errors
+
+
+def _capture_command(scope: Scope) -> str:
+    if scope.kind is Kind.TEST:
+        return f"pytest '{scope.name}' --cas-llm=capture"
+    return "run it once with CAS_LLM_MODE=capture"

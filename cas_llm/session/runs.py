@@ -1,0 +1,196 @@
+"""One recording process family: what its threads, workers and children must agree on.
+
+A run has an id and a folder that all its processes see, named by the environment. In the folder
+lie empty files only: who may make which call, which answers there are, what was spent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from cas_llm.digest import digest_of
+from cas_llm.store import layout
+
+_STALE_SECONDS = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An answer of this run: the k-th ask of a scope's attempt was given `digest`."""
+
+    ordinal: int
+    digest: str
+    scope: str
+    attempt: int
+
+
+class Run:
+    """The run `id`, whose shared files lie in `folder`; the folder is made when first needed."""
+
+    def __init__(self, folder: Path | None = None, run_id: str = "") -> None:
+        self.id = run_id or secrets.token_hex(4)
+        self._folder = folder
+        self._owner = os.getpid() if folder is None else 0
+        self._lock = threading.Lock()
+        self._spent = 0.0
+
+    @classmethod
+    def beside(cls, store_root: Path) -> Run:
+        """A new run with its folder in the store's local folder, or a temporary one."""
+        run = cls()
+        run._home = store_root / layout.LOCAL / "runs"
+        return run
+
+    _home: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder all processes of the run share."""
+        if self._folder is None:
+            with self._lock:
+                if self._folder is None:
+                    self._folder = self._make_folder()
+        return self._folder
+
+    @property
+    def started(self) -> bool:
+        """Whether the folder exists, so that other processes may have left something there."""
+        return self._folder is not None
+
+    def claim(self, owner: str, key: str, ordinal: int) -> bool:
+        """Whether the k-th ask of *key* is this caller's; the first who asks gets it."""
+        return _create(self.folder / "claims" / f"{_short(owner)}.{key}.{ordinal}")
+
+    def unclaim(self, owner: str, key: str, ordinal: int) -> None:
+        """Give the claim back."""
+        path = self.folder / "claims" / f"{_short(owner)}.{key}.{ordinal}"
+        path.unlink(missing_ok=True)
+
+    def take_off(self, flight: str) -> bool:
+        """Whether this caller may make the call *flight*; false while another one makes it."""
+        path = self.folder / "flights" / flight
+        if _create(path, str(os.getpid())):
+            return True
+        if not _pilot_alive(path):
+            # The process died over its call; whoever removes the file first may try again.
+            path.unlink(missing_ok=True)
+            return _create(path, str(os.getpid()))
+        return False
+
+    def land(self, flight: str) -> None:
+        """Say that the call *flight* is over, whatever came of it."""
+        (self.folder / "flights" / flight).unlink(missing_ok=True)
+
+    def in_flight(self, flight: str) -> bool:
+        """Whether somebody makes the call *flight*."""
+        path = self.folder / "flights" / flight
+        return path.exists() and _pilot_alive(path)
+
+    def tell(self, key: str, told: Told) -> None:
+        """Let all processes of the run know of an answer."""
+        name = f"{told.ordinal}.{told.digest}.{_short(told.scope)}.{told.attempt}"
+        _create(self.folder / "answers" / key / name)
+
+    def told(self, key: str) -> list[Told]:
+        """The run's own answers for *key*; `scope` is the short form `short_scope` gives."""
+        if not self.started:
+            return []
+        try:
+            names = os.listdir(self.folder / "answers" / key)
+        except OSError:
+            return []
+        found = []
+        for name in sorted(names):
+            ordinal, digest, scope, attempt = name.split(".")
+            found.append(Told(int(ordinal), digest, scope, int(attempt)))
+        return sorted(found, key=lambda told: (told.ordinal, told.digest))
+
+    def spend(self, amount: float) -> None:
+        """Add *amount* US dollars to what the run has spent."""
+        with self._lock:
+            self._spent += amount
+        path = self.folder / "spent" / str(os.getpid())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(repr(self._spent), encoding="ascii")
+
+    def spent(self) -> float:
+        """US dollars all processes of the run have spent."""
+        if not self.started:
+            return 0.0
+        total = 0.0
+        with contextlib.suppress(OSError):
+            for path in (self.folder / "spent").iterdir():
+                with contextlib.suppress(OSError, ValueError):
+                    total += float(path.read_text(encoding="ascii"))
+        return total
+
+    def close(self) -> None:
+        """Remove the folder, if this process made it."""
+        if self._folder is not None and self._owner == os.getpid():
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+    def _make_folder(self) -> Path:
+        if self._home is not None:
+            with contextlib.suppress(OSError):
+                self._sweep(self._home)
+                folder = self._home / self.id
+                folder.mkdir(parents=True, exist_ok=True)
+                return folder
+        return Path(tempfile.mkdtemp(prefix=f"cas-llm-{self.id}-"))
+
+    @staticmethod
+    def _sweep(home: Path) -> None:
+        for entry in os.scandir(home) if home.is_dir() else ():
+            if time.time() - entry.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def short_scope(scope: str) -> str:
+    """The form in which `Run.told` names the scope *scope*."""
+    return _short(scope)
+
+
+def _short(text: str) -> str:
+    return digest_of(text.encode("utf-8", "surrogatepass"))[:16]
+
+
+def _create(path: Path, content: str = "") -> bool:
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+    try:
+        handle = os.open(path, flags, 0o666)
+    except FileExistsError:
+        return False
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return _create(path, content)
+    if content:
+        os.write(handle, content.encode("ascii"))
+    os.close(handle)
+    return True
+
+
+def _pilot_alive(path: Path) -> bool:
+    try:
+        pid = int(path.read_text(encoding="ascii") or "0")
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        return True
+    if pid in {0, os.getpid()}:
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

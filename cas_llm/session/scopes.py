@@ -1,0 +1,144 @@
+"""A scope: whose requests belong together and are counted together."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from cas_llm.session.misses import Problem
+from cas_llm.session.runs import Run
+from cas_llm.store import Store, Tape
+from cas_llm.store.pending import Waiting
+from cas_llm.store.pick import Served
+
+SHARED = "shared"
+
+
+class Kind(Enum):
+    """What a scope is."""
+
+    TEST = "test"
+    FIXTURE = "fixture"
+    BLOCK = "block"
+    SHARED = "shared"
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One answer a scope was given: which ask of which request, and what a tape says of it."""
+
+    order: int
+    key: str
+    ordinal: int
+    digest: str
+    ask: tuple[str, ...]
+    answer: tuple[str, ...]
+    fresh: bool
+    body: Any = None
+    within: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(eq=False)
+class Scope:
+    """One opening of a scope in one process family.
+
+    `name` is the tape's identity; `owner` tells this opening from others of the same name, and is
+    what child processes inherit. `source` is the digest of the test function's own text.
+    """
+
+    name: str = SHARED
+    kind: Kind = Kind.SHARED
+    source: str = ""
+    locked: bool = False
+    attempt: int = 1
+    staged: bool = False
+    owner: str = ""
+    closed: bool = False
+    served: list[Served] = field(default_factory=list)
+    uses: dict[tuple[str, int], Use] = field(default_factory=dict)
+    recorded: dict[str, dict[int, str]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.owner = self.owner or f"{self.name}#{os.getpid()}#{id(self)}#{self.attempt}"
+        self.lock = threading.RLock()
+        self._taken: dict[str, set[int]] = {}
+        self._orders = itertools.count()
+        self._tapes: tuple[Tape, ...] | None = None
+        self._waiting: list[Waiting] | None = None
+
+    @property
+    def is_test(self) -> bool:
+        """Whether this is a test's own scope."""
+        return self.kind is Kind.TEST
+
+    def tapes(self, store: Store) -> tuple[Tape, ...]:
+        """The scope's own tapes, as they were when it first asked."""
+        if self._tapes is None:
+            self._tapes = () if self.kind is Kind.SHARED else store.manifest.tapes_of(self.name)
+        return self._tapes
+
+    def waiting(self, store: Store) -> Sequence[Waiting]:
+        """Pending answers of earlier runs that this scope may have."""
+        if self._waiting is None:
+            self._waiting = store.pending.of_scope(self.name)
+        return self._waiting
+
+    def take(self, run: Run, key: str, *, claimed: bool) -> tuple[int, int]:
+        """The number of this ask of *key*, and its place among all asks of the scope.
+
+        With *claimed* the number is the only one in the whole run; it is given back with
+        `give_back` if nothing comes of it.
+        """
+        with self.lock:
+            taken = self._taken.setdefault(key, set())
+            for number in itertools.count(1):
+                if number not in taken and (not claimed or run.claim(self.owner, key, number)):
+                    taken.add(number)
+                    return number, next(self._orders)
+        raise AssertionError("unreachable")
+
+    def give_back(self, run: Run, key: str, number: int) -> None:
+        """Let the next ask of *key* have the number *number*."""
+        with self.lock:
+            self._taken.get(key, set()).discard(number)
+        if run.started:
+            run.unclaim(self.owner, key, number)
+
+    def use(self, use: Use) -> None:
+        """Note an answer the scope was given."""
+        with self.lock:
+            self.uses.setdefault((use.key, use.ordinal), use)
+            served = (use.key, use.ordinal, use.digest)
+            if served not in self.served:
+                self.served.append(served)
+            if use.fresh:
+                self.recorded.setdefault(use.key, {})[use.ordinal] = use.digest
+
+    def in_order(self) -> list[Use]:
+        """What the scope used, in the order the requests began."""
+        with self.lock:
+            return sorted(self.uses.values(), key=lambda use: use.order)
+
+    def describe(self) -> Mapping[str, Any]:
+        """What a child process needs to belong to this scope."""
+        return {
+            "name": self.name,
+            "kind": self.kind.value,
+            "source": self.source,
+            "locked": self.locked,
+            "attempt": self.attempt,
+            "staged": self.staged,
+            "owner": self.owner,
+        }
+
+    @classmethod
+    def joined(cls, description: Mapping[str, Any]) -> Scope:
+        """The scope a parent process described."""
+        values = dict(description)
+        return cls(kind=Kind(values.pop("kind")), **values)

@@ -1,0 +1,159 @@
+"""Puts the adapters and the tripwire on with the first session, and takes them off with the last.
+
+Also the way a child process joins its parent's session.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from cas_llm import tripwire
+from cas_llm.config import Rank, Said, Settings
+from cas_llm.modes import Mode, parse_mode
+from cas_llm.patching import Ledger, Patches
+from cas_llm.providers import KNOWN_HOSTS, is_provider_host
+from cas_llm.session import Problem, Scope, Session, misses, policy
+from cas_llm.session.bindings import Binding, current, push
+from cas_llm.session.runs import Run
+from cas_llm.session.runtime import Runtime
+
+VARIABLE = "CAS_LLM_SESSION"
+
+
+def _httpx(module: ModuleType, ledger: Ledger) -> None:
+    from cas_llm.transports.httpx_family import patch_library
+
+    patch_library(module, ledger)
+
+
+def _aiohttp_transport(module: ModuleType, ledger: Ledger) -> None:
+    from cas_llm.transports.over_aiohttp import patch_transport
+
+    patch_transport(module, ledger)
+
+
+ADAPTERS = Patches(
+    {
+        "httpx": _httpx,
+        "httpx2": _httpx,
+        "httpx_aiohttp.transport": _aiohttp_transport,
+        "openai._vendor.httpx_aiohttp.transport": _aiohttp_transport,
+        "anthropic._vendor.httpx_aiohttp.transport": _aiohttp_transport,
+        "litellm.llms.custom_httpx.aiohttp_transport": _aiohttp_transport,
+    }
+)
+
+_count = 0
+_lock = threading.Lock()
+
+
+class ProviderGuard:
+    """Refuses connections to providers in REPLAY, and reports unrecorded ones in live modes."""
+
+    def judge(self, host: str, port: int | None, how: str) -> str | None:
+        """See `cas_llm.tripwire.Guard`."""
+        binding = current()
+        if binding is None or not _is_watched(host, port, binding):
+            return None
+        session, scope = binding.session, binding.scope
+        mode = session.settings.mode
+        if mode is Mode.DISABLED:
+            return None
+        kind = misses.BLOCKED if mode is Mode.REPLAY else misses.UNSEEN
+        problem = Problem(
+            kind=kind,
+            scope=scope.name,
+            what=f"{how} to {host}",
+            detail=_REFUSED if mode is Mode.REPLAY else _UNRECORDED,
+        )
+        session.runtime.log.blocked += 1
+        scope.problems.append(problem)
+        session.runtime.log.trouble(problem)
+        return misses.explain(problem) if mode is Mode.REPLAY else None
+
+
+_REFUSED = (
+    "In replay no request may reach a provider, and this connection is one that no recorder "
+    "sees.\nUse a client that cas-llm records (httpx, httpx2 or an SDK on them), "
+    "or let the host through: ignore_hosts in [tool.cas-llm]"
+)
+_UNRECORDED = (
+    "This connection went to a provider past every recorder, so it cannot be replayed.\n"
+    "Use a client that cas-llm records (httpx, httpx2 or an SDK on them), "
+    "or let the host through: ignore_hosts in [tool.cas-llm]"
+)
+
+_guard = ProviderGuard()
+
+
+def _is_watched(host: str, port: int | None, binding: Binding) -> bool:
+    settings = binding.session.settings
+    names = {host, f"{host}:{port}"} if port else {host}
+    if not names.isdisjoint(settings.ignore_hosts):
+        return False
+    if is_provider_host(host) or not names.isdisjoint(settings.hosts):
+        return True
+    if settings.block_network == "all" and settings.mode is Mode.REPLAY:
+        return not policy.is_loopback(host)
+    return not policy.is_loopback(host) and not names.isdisjoint(policy.named_hosts())
+
+
+def install() -> None:
+    """Put the adapters and the tripwire on, unless they are; each call needs an `uninstall`."""
+    global _count  # noqa: PLW0603
+    with _lock:
+        _count += 1
+        if _count == 1:
+            ADAPTERS.install()
+            tripwire.arm(_guard)
+
+
+def uninstall() -> None:
+    """Undo one `install`; with the last one everything is as it was."""
+    global _count  # noqa: PLW0603
+    with _lock:
+        if _count == 0:
+            return
+        _count -= 1
+        if _count == 0:
+            tripwire.disarm(_guard)
+            ADAPTERS.remove()
+
+
+def announce(binding: Binding) -> None:
+    """Let child processes started from now on join *binding*."""
+    session = binding.session
+    description = {
+        **session.runtime.child_description(session.settings, binding.scope),
+        "hosts": [*KNOWN_HOSTS, *session.settings.hosts],
+    }
+    os.environ[VARIABLE] = json.dumps(description)
+
+
+def silence() -> None:
+    """Let child processes started from now on be on their own."""
+    os.environ.pop(VARIABLE, None)
+
+
+def join(text: str) -> None:
+    """Join the session that *text* describes, as a child process of it."""
+    about: Mapping[str, Any] = json.loads(text)
+    settings = _settings(about)
+    runtime = Runtime(settings, Run(Path(about["run_dir"]), about["run"]))
+    scope = Scope.joined(about["scope"])
+    install()
+    push(Binding(Session(settings, runtime), scope))
+
+
+def _settings(about: Mapping[str, Any]) -> Settings:
+    mode = parse_mode(about["mode"], source=VARIABLE)
+    base = Settings(
+        said=(Said(Rank.COMMAND_LINE, mode, "the parent process"),), store=Path(about["store"])
+    )
+    return base.but(VARIABLE, **about["settings"])
