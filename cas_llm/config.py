@@ -166,7 +166,7 @@ OPTIONS: tuple[Option, ...] = (
 )
 
 _BY_NAME = {option.name: option for option in OPTIONS}
-_OTHER_VARIABLES = frozenset({"CAS_LLM_SESSION", "CAS_LLM_CORPUS", "CAS_LLM_SLOW"})
+_OTHER_VARIABLES = frozenset({"CAS_LLM_SESSION", "CAS_LLM_RUN", "CAS_LLM_CORPUS", "CAS_LLM_SLOW"})
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class Binding:
 
 
 _context: ContextVar[Binding | None] = ContextVar("cas_llm_binding", default=None)
-_stack: list[Binding] = []
+_stack: list[Binding | None] = []
 _lock = threading.Lock()
 
 
@@ -52,20 +52,25 @@ def current() -> Binding | None:
     return _stack[-1] if _stack else None
 
 
-def push(binding: Binding) -> None:
-    """Make *binding* the process's own, for all that has no nearer one."""
+def push(binding: Binding | None) -> None:
+    """Make *binding* the process's own, for all that has no nearer one.
+
+    None switches off what was pushed before, until it is popped.
+    """
     with _lock:
         _stack.append(binding)
         if len(_stack) == 1:
             _inherit()
 
 
-def pop(binding: Binding) -> None:
+def pop(binding: Binding | None) -> None:
     """Take *binding* back; the one before it holds again."""
-    binding.closed = True
+    if binding is not None:
+        binding.closed = True
     with _lock:
         if binding in _stack:
-            _stack.remove(binding)
+            # The newest one: `None` may stand there more than once.
+            del _stack[len(_stack) - 1 - _stack[::-1].index(binding)]
             if not _stack:
                 _stop_inheriting()
 

@@ -35,35 +35,31 @@ class Told:
 class Run:
     """The run `id`, whose shared files lie in `folder`; the folder is made when first needed."""
 
-    def __init__(self, folder: Path | None = None, run_id: str = "") -> None:
-        self.id = run_id or secrets.token_hex(4)
-        self._folder = folder
-        self._owner = os.getpid() if folder is None else 0
+    def __init__(self, folder: Path, run_id: str, *, owner: bool = False) -> None:
+        self.id = run_id
+        self.folder = folder
+        self._owner = os.getpid() if owner else 0
         self._lock = threading.Lock()
         self._spent = 0.0
 
     @classmethod
     def beside(cls, store_root: Path) -> Run:
-        """A new run with its folder in the store's local folder, or a temporary one."""
-        run = cls()
-        run._home = store_root / layout.LOCAL / "runs"
-        return run
+        """A new run; its folder lies in the store or, where that can't be, with temporary files.
 
-    _home: Path | None = None
-
-    @property
-    def folder(self) -> Path:
-        """The folder all processes of the run share."""
-        if self._folder is None:
-            with self._lock:
-                if self._folder is None:
-                    self._folder = self._make_folder()
-        return self._folder
+        Nothing is created yet.
+        """
+        run_id = secrets.token_hex(4)
+        home = store_root / layout.LOCAL / "runs"
+        if not ((store_root / "format").is_file() and os.access(store_root, os.W_OK)):
+            home = Path(tempfile.gettempdir())
+            return cls(home / f"cas-llm-run-{run_id}", run_id, owner=True)
+        _sweep(home)
+        return cls(home / run_id, run_id, owner=True)
 
     @property
     def started(self) -> bool:
-        """Whether the folder exists, so that other processes may have left something there."""
-        return self._folder is not None
+        """Whether a process of the run may have left something in the folder."""
+        return self.folder.is_dir()
 
     def claim(self, owner: str, key: str, ordinal: int) -> bool:
         """Whether the k-th ask of *key* is this caller's; the first who asks gets it."""
@@ -133,23 +129,14 @@ class Run:
         return total
 
     def close(self) -> None:
-        """Remove the folder, if this process made it."""
-        if self._folder is not None and self._owner == os.getpid():
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        """Remove the folder, if this process began the run."""
+        if self._owner == os.getpid():
+            shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _make_folder(self) -> Path:
-        if self._home is not None:
-            with contextlib.suppress(OSError):
-                self._sweep(self._home)
-                folder = self._home / self.id
-                folder.mkdir(parents=True, exist_ok=True)
-                return folder
-        return Path(tempfile.mkdtemp(prefix=f"cas-llm-{self.id}-"))
 
-    @staticmethod
-    def _sweep(home: Path) -> None:
-        for entry in os.scandir(home) if home.is_dir() else ():
+def _sweep(home: Path) -> None:
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(home):
             if time.time() - entry.stat().st_mtime > _STALE_SECONDS:
                 shutil.rmtree(entry.path, ignore_errors=True)
 

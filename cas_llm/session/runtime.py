@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ class Runtime:
     def __init__(self, settings: Settings, run: Run | None = None) -> None:
         self.store = Store(settings.store, durable=settings.durable)
         self.run = run or Run.beside(settings.store)
+        atexit.register(self.run.close)
         self.log = Log()
         self.matched: set[str] = set()
         self.mocks: dict[tuple[int, str], Answer] = {}

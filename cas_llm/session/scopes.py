@@ -8,10 +8,12 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 from cas_llm.session.misses import Problem
 from cas_llm.session.runs import Run
+from cas_llm.session.sources import source_digest
 from cas_llm.store import Store, Tape
 from cas_llm.store.pending import Waiting
 from cas_llm.store.pick import Served
@@ -48,12 +50,12 @@ class Scope:
     """One opening of a scope in one process family.
 
     `name` is the tape's identity; `owner` tells this opening from others of the same name, and is
-    what child processes inherit. `source` is the digest of the test function's own text.
+    what child processes inherit. `origin` is the file and first line of the test function.
     """
 
     name: str = SHARED
     kind: Kind = Kind.SHARED
-    source: str = ""
+    origin: tuple[str, int] | None = None
     locked: bool = False
     attempt: int = 1
     staged: bool = False
@@ -76,6 +78,11 @@ class Scope:
     def is_test(self) -> bool:
         """Whether this is a test's own scope."""
         return self.kind is Kind.TEST
+
+    @cached_property
+    def source(self) -> str:
+        """The digest of the test function's own text, empty where there is none."""
+        return source_digest(*self.origin) if self.origin else ""
 
     def tapes(self, store: Store) -> tuple[Tape, ...]:
         """The scope's own tapes, as they were when it first asked."""
@@ -130,7 +137,7 @@ class Scope:
         return {
             "name": self.name,
             "kind": self.kind.value,
-            "source": self.source,
+            "origin": self.origin,
             "locked": self.locked,
             "attempt": self.attempt,
             "staged": self.staged,
@@ -141,4 +148,5 @@ class Scope:
     def joined(cls, description: Mapping[str, Any]) -> Scope:
         """The scope a parent process described."""
         values = dict(description)
-        return cls(kind=Kind(values.pop("kind")), **values)
+        kind, origin = Kind(values.pop("kind")), values.pop("origin")
+        return cls(kind=kind, origin=tuple(origin) if origin else None, **values)

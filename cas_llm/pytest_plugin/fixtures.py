@@ -1,0 +1,75 @@
+"""Scopes of fixtures wider than a function: one per fixture and parameter, whoever triggers it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cas_llm.pytest_plugin.origins import origin_of_function
+from cas_llm.session import Kind, Runtime, Scope
+
+_PLAIN = (str, int, float, bool, type(None))
+
+
+class WideFixtures:
+    """The wider fixtures of a pytest session, and which of them a passing test has used."""
+
+    def __init__(self, runtime: Runtime, root: Path) -> None:
+        self._runtime = runtime
+        self._root = root
+        self._opened: dict[int, Scope] = {}
+        self._all: list[Scope] = []
+        self._vouched: set[int] = set()
+
+    def scope_for(
+        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+    ) -> Scope:
+        """A new scope for this set-up of the fixture."""
+        origin = origin_of_function(fixturedef.func)
+        place = self._place(fixturedef, origin)
+        scope = Scope(
+            f"{place}::{fixturedef.argname}{_parameter(fixturedef, request)}",
+            Kind.FIXTURE,
+            origin=origin,
+            staged=True,
+        )
+        self._opened[id(fixturedef)] = scope
+        self._all.append(scope)
+        return scope
+
+    def used_by(self, item: pytest.Item) -> None:
+        """Note that the passing test *item* used its fixtures."""
+        request = getattr(item, "_request", None)
+        dynamic = getattr(request, "_fixture_defs", {})
+        static = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+        for definition in (*dynamic.values(), *(d for found in static.values() for d in found)):
+            scope = self._opened.get(id(definition))
+            if scope is not None:
+                self._vouched.add(id(scope))
+
+    def passed(self) -> list[Scope]:
+        """Scopes that a passing test has used, in the order they were set up."""
+        return [scope for scope in self._all if id(scope) in self._vouched]
+
+    def _place(self, fixturedef: pytest.FixtureDef[Any], origin: tuple[str, int] | None) -> str:
+        if origin is not None:
+            try:
+                return Path(origin[0]).resolve().relative_to(self._root.resolve()).as_posix()
+            except ValueError:
+                pass
+        # A plugin's fixture: its module is the same on every machine, its file is not.
+        return str(fixturedef.func.__module__).replace(".", "/") + ".py"
+
+
+def _parameter(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> str:
+    if not hasattr(request, "param"):
+        return ""
+    index = getattr(request, "param_index", 0)
+    ids = fixturedef.ids
+    if isinstance(ids, (list, tuple)) and index < len(ids) and ids[index] is not None:
+        return f"[{ids[index]}]"
+    if isinstance(request.param, _PLAIN):
+        return f"[{request.param}]"
+    return f"[{fixturedef.argname}{index}]"

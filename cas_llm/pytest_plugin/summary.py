@@ -1,0 +1,170 @@
+"""What people read at the end of a run, and the same for machines and for a pull request."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cas_llm.prices import money
+from cas_llm.session.report import FORMAT
+
+_CAUSES = 5
+_LISTED = 5
+
+
+def show(reporter: Any, document: Mapping[str, Any], config: pytest.Config) -> None:
+    """Write the summary section, the JSON report and GitHub's step summary."""
+    happened = _happened(document)
+    if happened:
+        title = f"cas-llm: {document['mode']} ({_short_source(document['mode_source'])})"
+        reporter.section(title, sep="-")
+        for line in lines(document):
+            reporter.write_line(line)
+    path = config.getoption("cas_llm_report", default=None)
+    if path:
+        place = config.invocation_params.dir / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"format": FORMAT, **document}, indent=2, ensure_ascii=False)
+        place.write_text(text + "\n", encoding="utf-8")
+    step = os.environ.get("GITHUB_STEP_SUMMARY")
+    if step and happened:
+        with Path(step).open("a", encoding="utf-8") as file:
+            file.write(markdown(document))
+
+
+def lines(document: Mapping[str, Any]) -> list[str]:
+    """The summary, line by line: counts first, then what to do."""
+    found = ["   ".join(_counts(document))]
+    found += _cause_lines(document)
+    found += _advice(document)
+    return found
+
+
+def markdown(document: Mapping[str, Any]) -> str:
+    """The summary for a job's page."""
+    body = "\n".join(lines(document))
+    return f"### cas-llm: {document['mode']}\n\n```text\n{body}\n```\n"
+
+
+def causes(document: Mapping[str, Any]) -> list[list[Mapping[str, Any]]]:
+    """Problems by cause, the commonest first."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for problem in document["problems"]:
+        groups.setdefault(problem["cause"], []).append(problem)
+    return sorted(groups.values(), key=len, reverse=True)
+
+
+def _happened(document: Mapping[str, Any]) -> bool:
+    sums = document["sums"]
+    return bool(
+        sums["served"] or sums["not_recorded"] or sums["live_calls"] or document["problems"]
+    )
+
+
+def _counts(document: Mapping[str, Any]) -> list[str]:
+    sums = document["sums"]
+    counts = [f"{sums['served']} served"]
+    if sums["not_recorded"]:
+        counts.append(f"{sums['not_recorded']} not recorded")
+    if document["mode"] == "replay" and not sums["live_calls"]:
+        counts.append("0 live connections")
+    else:
+        live = sums["live_calls"]
+        counts.append(_plural(live, "call") if not sums["from_pending"] else _with_waiting(sums))
+        if live:
+            counts.append(f"spent {_spent(sums)}")
+    if document["blocked"]:
+        counts.append(f"{document['blocked']} refused connections")
+    if sums["served"] and (sums["saved_usd"] or sums["saved_seconds"] >= 0.05):
+        counts.append(f"saved {money(sums['saved_usd'])}, {_seconds(sums['saved_seconds'])}")
+    new, tapes = document["new_recordings"], document["new_tapes"]
+    if new or tapes:
+        what = _plural(new, "recording") if new else "no recording"
+        counts.append(f"new: {what} in {_plural(tapes, 'test')}")
+        counts.append(f"git add {document['store']}")
+    return counts
+
+
+def _with_waiting(sums: Mapping[str, Any]) -> str:
+    used = _plural(sums["from_pending"], "waiting answer")
+    return f"{_plural(sums['live_calls'], 'call')} ({used} used)"
+
+
+def _cause_lines(document: Mapping[str, Any]) -> list[str]:
+    groups = causes(document)
+    misses = [problem for problem in document["problems"] if problem["records"]]
+    if len(document["problems"]) < 2:
+        return []
+    tests = len({problem["scope"] for problem in document["problems"]})
+    found = [f"{_plural(tests, 'test')}, {_plural(len(groups), 'cause')}"]
+    for group in groups[:_CAUSES]:
+        first = group[0]
+        where = _differs(first["explanation"]) or first["headline"].removeprefix("cas-llm: ")
+        found.append(f"  {len(group):>4}  {where}")
+    if len(groups) > _CAUSES:
+        found.append(f"        and {len(groups) - _CAUSES} more causes")
+    if misses:
+        prices = [problem["price_usd"] for problem in misses if problem["price_usd"] is not None]
+        price = f", about {money(sum(prices))}" if prices else ", price unknown"
+        calls = _plural(len(misses), "call")
+        found.append(f"  record: pytest --lf --cas-llm=fallback     {calls}{price}")
+    return found
+
+
+def _differs(explanation: str) -> str:
+    """The line that names the first difference, where there is one."""
+    return next((line.strip() for line in explanation.splitlines() if line.startswith("    $")), "")
+
+
+def _advice(document: Mapping[str, Any]) -> list[str]:
+    found = []
+    misses = [problem for problem in document["problems"] if problem["records"]]
+    if len(misses) == 1 and len(document["problems"]) == 1:
+        found.append("record all: pytest --cas-llm=fallback")
+    if document["waiting"]:
+        count = len(document["waiting"])
+        what = "1 answer is kept until its test passes"
+        if count > 1:
+            what = f"{count} answers are kept until their tests pass"
+        found.append(f"{what}: cas-llm pending")
+    if document["borrowers"]:
+        count = len(document["borrowers"])
+        found.append(
+            f"{_plural(count, 'test')} without a tape live on others' recordings; "
+            "pytest --cas-llm=fallback writes it without a call:"
+        )
+        found += _listed(document["borrowers"])
+    if document["ties"]:
+        found.append("two branches recorded the same test; the pick is deterministic, settle it:")
+        found += _listed(sorted(document["ties"]))
+    return found
+
+
+def _listed(names: Sequence[str]) -> list[str]:
+    shown = [f"  {name}" for name in names[:_LISTED]]
+    return [*shown, f"  and {len(names) - _LISTED} more"] if len(names) > _LISTED else shown
+
+
+def _spent(sums: Mapping[str, Any]) -> str:
+    if not sums["unknown_prices"]:
+        return money(sums["spent_usd"])
+    if not sums["spent_usd"]:
+        return "unknown"
+    return f"{money(sums['spent_usd'])} and {sums['unknown_prices']} of unknown price"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def _short_source(source: str) -> str:
+    return "default" if source.startswith("default") else source

@@ -1,0 +1,77 @@
+"""What a run says at its end, as plain JSON values that can cross processes and be merged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cas_llm.session.log import Log, Sums
+from cas_llm.session.misses import Problem, explain, headline
+
+FORMAT = "cas-llm/report/1"
+
+
+def problem_document(problem: Problem) -> dict[str, Any]:
+    """A problem as JSON."""
+    return {
+        "kind": problem.kind,
+        "scope": problem.scope,
+        "key": problem.key,
+        "api": problem.api,
+        "model": problem.model,
+        "cause": problem.cause,
+        "price_usd": problem.price,
+        "headline": headline(problem),
+        "explanation": explain(problem),
+        "records": problem.is_miss,
+    }
+
+
+def sums_document(sums: Sums) -> dict[str, Any]:
+    """Counts and money as JSON."""
+    return {
+        "served": sums.served,
+        "not_recorded": sums.missed,
+        "live_calls": sums.live,
+        "stored": sums.stored,
+        "from_pending": sums.from_pending,
+        "spent_usd": round(sums.spent, 9),
+        "unknown_prices": sums.unknown,
+        "saved_usd": round(sums.saved, 9),
+        "saved_seconds": round(sums.saved_seconds, 3),
+    }
+
+
+def log_document(log: Log) -> dict[str, Any]:
+    """A process's log as JSON: sums, sums by model, problems."""
+    return {
+        "sums": sums_document(log.sums),
+        "models": {model: sums_document(sums) for model, sums in log.by_model()},
+        "blocked": log.blocked,
+        "problems": [problem_document(problem) for problem in log.problems],
+    }
+
+
+def merged(documents: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Several processes' documents as one: numbers added, lists joined, mappings merged."""
+    total: dict[str, Any] = {}
+    for document in documents:
+        for name, value in document.items():
+            total[name] = _merge(total[name], value) if name in total else _copy(value)
+    return total
+
+
+def _merge(one: Any, other: Any) -> Any:
+    if isinstance(one, dict) and isinstance(other, Mapping):
+        return merged([one, other])
+    if isinstance(one, list) and isinstance(other, list):
+        return [*one, *other]
+    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
+        return one + other
+    return other
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _copy(item) for name, item in value.items()}
+    return list(value) if isinstance(value, list) else value
