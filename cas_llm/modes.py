@@ -32,7 +32,7 @@ class Mode(Enum):
     @property
     def records(self) -> bool:
         """Whether the mode may write to the store."""
-        return self in {Mode.FALLBACK, Mode.CAPTURE}
+        return self is Mode.FALLBACK or self is Mode.CAPTURE
 
     @property
     def live(self) -> bool:

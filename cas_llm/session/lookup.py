@@ -39,10 +39,10 @@ def recorded(asked: Asked, runtime: Runtime) -> Recorded | None:
     """The recording that answers the request, by the rules of `pick`."""
     scope, store, key = asked.scope, runtime.store, asked.key
     own = pick.from_own(scope.tapes(store), key, scope.served, scope.source)
-    if own is not None or not store.exists:
+    if own is not None:
         return own
     shared = pick.from_shared(store.manifest.shared_of(key))
-    if shared is not None:
+    if shared is not None or not store.exists:
         return shared
     paths = store.index.tapes_with(key)
     tapes = [store.manifest.load_tape(path) for path in paths]

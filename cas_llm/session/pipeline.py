@@ -72,6 +72,10 @@ class Session:
         record = key_record(
             request, api.name, self._rules_for(namespace), self.runtime.redactor(settings).text
         )
+        mock = self.runtime.mocks.get((id(scope), record.key)) if self.runtime.mocks else None
+        number = order = 0
+        if mock is None and mode is not Mode.DISABLED:
+            number, order = scope.take(self.runtime.run, record.key, claimed=mode.records)
         asked = Asked(
             request=request,
             api=api,
@@ -80,17 +84,13 @@ class Session:
             scope=scope,
             mode=mode,
             repeat=repeat,
-            number=0,
-            order=0,
+            number=number,
+            order=order,
             began=began,
         )
-        mock = self.runtime.mocks.get((id(scope), record.key))
         if mock is not None:
             return self._serve(asked, Found("", 1), mock)
-        if mode is Mode.DISABLED:
-            return self._unstored(asked)
-        number, order = scope.take(self.runtime.run, record.key, claimed=mode.records)
-        return self._decide(replace(asked, number=number, order=order))
+        return self._decide(asked) if number else self._unstored(asked)
 
     def _decide(self, asked: Asked) -> Action:
         try:

@@ -27,17 +27,16 @@ class Runtime:
         self.matched: set[str] = set()
         self.mocks: dict[tuple[int, str], Answer] = {}
         self._takes: dict[str, int] = {}
-        self._redactors: dict[Any, Redactor] = {}
-        self._models: dict[str, str] = {}
+        self._redactor = Redactor()
+        self._redactor_for: tuple[int, object] = (0, ())
 
     def redactor(self, settings: Settings) -> Redactor:
         """The redactor for the secrets the environment holds now and the settings' own rules."""
         secrets = _secrets()
-        name = (tuple(sorted(secrets.items())), settings.redact)
-        found = self._redactors.get(name)
-        if found is None:
-            found = self._redactors[name] = Redactor(secrets, settings.redact)
-        return found
+        if self._redactor_for != (id(secrets), settings.redact):
+            self._redactor = Redactor(secrets, settings.redact)
+            self._redactor_for = (id(secrets), settings.redact)
+        return self._redactor
 
     def shared_take(self, key: str) -> int:
         """The take under which this run records the shared *key*: one above other runs'."""
