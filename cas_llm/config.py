@@ -255,6 +255,7 @@ def load(
 
     """
     environ = os.environ if environ is None else environ
+    start = start.absolute()
     project, table = find_table(start)
     table_source = str(project / "pyproject.toml") if project else "pyproject.toml"
     layers: list[tuple[Rank, str, Mapping[str, Any]]] = [
@@ -293,7 +294,10 @@ def find_table(start: Path) -> tuple[Path | None, Mapping[str, Any]]:
             document = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"is not valid TOML: {error}", source=str(path)) from error
-        table = document.get("tool", {}).get("cas-llm")
+        except OSError as error:
+            raise ConfigError(f"cannot be read: {error.strerror}", source=str(path)) from error
+        tools = document.get("tool")
+        table = tools.get("cas-llm") if isinstance(tools, Mapping) else None
         if table is not None:
             return folder, _table_of(table, str(path))
     return None, {}

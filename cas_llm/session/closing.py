@@ -10,6 +10,7 @@ from cas_llm.keys import canonical, load_record
 from cas_llm.keys.paths import DROP, edit, steps_of
 from cas_llm.providers import provider_for
 from cas_llm.providers.base import Provider
+from cas_llm.session import families
 from cas_llm.session.runtime import Runtime
 from cas_llm.session.scopes import Kind, Scope, Use
 from cas_llm.store import Answer, Shared, Tape, pick
@@ -33,6 +34,7 @@ def passed(scope: Scope, runtime: Runtime) -> Written:
     """
     if scope.kind is Kind.SHARED:
         return _share(scope, runtime)
+    families.adopt(runtime.run, scope)
     uses = scope.in_order()
     if not uses:
         return Written(0)

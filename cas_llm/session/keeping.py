@@ -15,6 +15,7 @@ from cas_llm import prices
 from cas_llm.providers.base import Usage
 from cas_llm.redact import Redactor
 from cas_llm.redact.scan import scan_for_secrets
+from cas_llm.session import families
 from cas_llm.session.asked import Asked
 from cas_llm.session.recorder import Heard
 from cas_llm.session.runs import Told
@@ -94,8 +95,10 @@ def shared_entry(asked: Asked, digest: str, runtime: Runtime) -> Shared:
     return Shared(asked.key, take, runtime.run.id, asked.number, digest)
 
 
-def note(asked: Asked, digest: str, ordinal: int, answer: Answer, *, fresh: bool) -> Use:
-    """Note in the scope that it was given this answer."""
+def note(
+    asked: Asked, digest: str, ordinal: int, answer: Answer, runtime: Runtime, *, fresh: bool
+) -> Use:
+    """Note in the scope that it was given this answer; a child process tells its parent too."""
     use = Use(
         order=asked.order,
         key=asked.key,
@@ -107,6 +110,8 @@ def note(asked: Asked, digest: str, ordinal: int, answer: Answer, *, fresh: bool
         body=asked.record.body if asked.mode.records else None,
     )
     asked.scope.use(use)
+    if asked.scope.joined:
+        families.tell_use(runtime.run, asked.scope, use)
     return use
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -92,6 +93,17 @@ class Log:
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
+        self._pid = os.getpid()
+
+    def begin_anew_in_child(self) -> None:
+        """Forget, in a forked child, what the parent counted: the parent reports it itself."""
+        if self._pid != os.getpid():
+            self._lock = threading.Lock()
+            self._pid = os.getpid()
+            self.calls.clear()
+            self.problems.clear()
+            self.sums = Sums()
+            self.blocked = 0
 
     def add(self, call: Call) -> None:
         """Note *call*, and say it in one line to the logger ``cas_llm``."""

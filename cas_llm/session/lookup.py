@@ -55,7 +55,11 @@ def find(asked: Asked, runtime: Runtime, exhausted: str) -> Found | Absent:
         sequence = recorded(asked, runtime)
         if sequence is None:
             return Absent()
-        ordinal = pick.at(sequence.digests, asked.number, exhausted)
+        number = asked.number
+        if len(sequence.digests) > 1:
+            # Only here does it matter which process of the scope asks for the k-th time.
+            number = asked.scope.claim(runtime.run, asked.key, number)
+        ordinal = pick.at(sequence.digests, number, exhausted)
         if ordinal is None:
             return Absent(sequence, held=len(sequence.digests))
         return Found(sequence.digests[ordinal - 1], ordinal)

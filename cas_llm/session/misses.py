@@ -6,6 +6,7 @@ and the report all tell it from here.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ BLOCKED = "blocked"
 UNSEEN = "unseen"
 
 _SHOWN_DIFFERENCES = 3
+_INDEX = re.compile(r"\[\d+\]")
+_CAN_BE_IGNORED = frozenset({"time", "uuid", "counter", "path", "port"})
 _VOLATILE = {
     "time": "a time",
     "uuid": "a uuid",
@@ -39,7 +42,11 @@ _VOLATILE = {
 
 @dataclass(frozen=True)
 class Nearest:
-    """The recording most like a request that has none."""
+    """The recording most like a request that has none.
+
+    `recorded_at` reads like ``4 min ago``; `places` says of each difference where in the
+    conversation it lies, as in ``a tool result``.
+    """
 
     key: str
     differences: tuple[Difference, ...]
@@ -47,6 +54,7 @@ class Nearest:
     recorded_at: str = ""
     turn: int = 0
     redacted_only: bool = False
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,7 @@ class Problem:
     turn: int = 0
     turns: int = 0
     price: float | None = None
+    told_elsewhere: bool = False
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -98,13 +107,16 @@ def headline(problem: Problem) -> str:
     return "   ".join(part for part in parts if part)
 
 
-def explain(problem: Problem) -> str:
-    """The whole explanation: headline, nearest recording, where it differs, what to do."""
+def explain(problem: Problem, *, test: str = "") -> str:
+    """The whole explanation: headline, nearest recording, where it differs, what to do.
+
+    *test* is the test it was found in, where the problem's own scope is a fixture's.
+    """
     lines = [headline(problem)]
     if problem.turns:
         later = problem.turns - problem.turn
-        tail = f" ({later} later turns not tried)" if later > 0 else ""
-        lines.append(f"  turn {problem.turn} of {problem.turns} has no recording{tail}")
+        tail = f" ({_plural(later, 'later turn')} not tried)" if later > 0 else ""
+        lines.append(f"  turn {problem.turn} of {problem.turns} not recorded{tail}")
     if problem.detail:
         lines += [f"  {line}" for line in problem.detail.splitlines()]
     if problem.is_miss:
@@ -112,7 +124,8 @@ def explain(problem: Problem) -> str:
         lines += [f"  {note}" for note in problem.notes]
         if problem.pending:
             lines.append("  An answer waits for this test to pass: cas-llm pending")
-        lines.append(f"  Record it:  {record_command(problem)}      {price_text([problem])}")
+        command = record_command(problem, test=test)
+        lines.append(f"  Record it:  {command}      {price_text([problem])}")
     else:
         lines += [f"  {note}" for note in problem.notes]
     return "\n".join(lines)
@@ -131,44 +144,81 @@ def _nearest_lines(problem: Problem) -> list[str]:
     turn = turn.replace("'s's", "'s") if whose != "this test's" else turn.replace("'s ", " ")
     when = f", recorded {near.recorded_at}" if near.recorded_at else ""
     count = len(near.differences)
-    places = "1 place" if count == 1 else f"{count} places"
-    lines = [f"  nearest: {whose}{turn} ({near.key[:12]}){when}; differs at {places}"]
-    lines += [f"    {describe(difference)}" for difference in near.differences[:_SHOWN_DIFFERENCES]]
+    lines = [
+        f"  nearest: {whose}{turn} ({near.key[:12]}){when}; differs at {_plural(count, 'place')}"
+    ]
+    shown = near.differences[:_SHOWN_DIFFERENCES]
+    places = (*near.places, *[""] * len(shown))
+    lines += [f"    {describe(one, place)}" for one, place in zip(shown, places, strict=False)]
     if count > _SHOWN_DIFFERENCES:
         lines.append(
             f"    and {count - _SHOWN_DIFFERENCES} more: cas-llm explain {problem.key[:12]}"
         )
-    return lines
+    return lines + _remedies(near.differences)
 
 
-def describe(difference: Difference) -> str:
-    """One difference in a line: the path, old and new, and what kind of value changed."""
+def describe(difference: Difference, place: str = "") -> str:
+    """One difference in a line: the path, old and new, and what kind of value changed, where."""
     if difference.kind == "added":
         text = f"{difference.path}   not in the recording"
     elif difference.kind == "removed":
         text = f"{difference.path}   only in the recording"
     else:
         old, new = shorten_pair(difference.old, difference.new, 60)
+        old, new = _quoted(difference.old, old), _quoted(difference.new, new)
         text = f"{difference.path}   {old} -> {new}"
-    volatile = _VOLATILE.get(difference.volatile)
-    return f"{text}    {volatile}" if volatile else text
+    kind = _VOLATILE.get(difference.volatile, "")
+    where = f"in {place}" if place else ""
+    said = ", ".join(part for part in (kind, where) if part)
+    return f"{text}    {said}" if said else text
 
 
-def record_command(problem: Problem) -> str:
+def _quoted(value: object, text: str) -> str:
+    return f'"{text}"' if isinstance(value, str) else text
+
+
+def _remedies(differences: Sequence[Difference]) -> list[str]:
+    """How to live with values that change by themselves, where nothing else differs."""
+    kinds = {difference.volatile for difference in differences}
+    if not differences or not kinds <= _CAN_BE_IGNORED:
+        return []
+    rules = dict.fromkeys(
+        f"{'time' if one.volatile == 'time' else 'ignore'}:{_INDEX.sub('[*]', one.path)}"
+        for one in differences
+        if one.path.startswith("$")
+    )
+    lines = []
+    if kinds == {"time"} and isinstance(differences[0].old, str):
+        lines.append(f'  freeze it:    time_machine.travel("{differences[0].old[:40]}")')
+    if rules:
+        word = "or ignore it:" if lines else "ignore it:   "
+        listed = ", ".join(f'"{rule}"' for rule in rules)
+        lines.append(f"  {word} [tool.cas-llm] normalise = [{listed}]   then record it again")
+    return lines
+
+
+def record_command(problem: Problem, *, test: str = "") -> str:
     """The command that records what is missing."""
-    if "::" in problem.scope and not problem.scope.startswith("use::"):
-        return f"pytest {shlex.quote(problem.scope)} --cas-llm=fallback"
+    name = test or problem.scope
+    if "conftest.py::" in name:
+        # A fixture's: whichever test asks for it.
+        return "pytest --cas-llm=fallback"
+    if "::" in name and not name.startswith("use::"):
+        return f"pytest {shlex.quote(name)} --cas-llm=fallback"
     return "run it once with CAS_LLM_MODE=fallback"
 
 
 def price_text(problems: Sequence[Problem]) -> str:
     """How many calls recording takes, and about what they cost."""
-    count = len(problems)
-    calls = "1 call" if count == 1 else f"{count} calls"
+    calls = _plural(len(problems), "call")
     known = [problem.price for problem in problems if problem.price is not None]
     if not known:
         return f"{calls}, price unknown"
-    return f"{calls}, about {prices.money(sum(known))}"
+    return f"{calls}, about {prices.money(sum(known))}" if sum(known) else f"{calls}, free"
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 @dataclass(frozen=True)

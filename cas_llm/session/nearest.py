@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from cas_llm.errors import StoreError
 from cas_llm.keys import Difference, compare, load_record
+from cas_llm.keys.paths import steps_of
 from cas_llm.session.asked import Asked
 from cas_llm.session.misses import Nearest
 from cas_llm.session.runtime import Runtime
@@ -14,6 +16,8 @@ from cas_llm.store import Store, pick
 
 _OWN_LIMIT = 40
 _OTHERS_LIMIT = 40
+_MINUTES_A_DAY = 24 * 60
+_TOOL_RESULTS = frozenset({"tool_result", "function_call_output", "custom_tool_call_output"})
 
 
 def nearest(asked: Asked, runtime: Runtime) -> Nearest | None:
@@ -35,7 +39,11 @@ def nearest(asked: Asked, runtime: Runtime) -> Nearest | None:
         weight = sum(20 if d.path in {"$.api", "$.path"} else 1 for d in differences)
         if best is None or weight < best[0]:
             when = _recorded_at(store, digest)
-            best = (weight, Nearest(key, differences, scope=scope, recorded_at=when, turn=turn))
+            places = tuple(_place(difference.path, new) for difference in differences)
+            near = Nearest(
+                key, differences, scope=scope, recorded_at=when, turn=turn, places=places
+            )
+            best = (weight, near)
         if weight <= 1 and scope == asked.scope.name:
             break
     return best[1] if best else None
@@ -87,10 +95,31 @@ def part_loader(store: Store, parts: Mapping[str, bytes]) -> Callable[[str], byt
     return load
 
 
+def _place(path: str, record: Mapping[str, Any]) -> str:
+    """Where in a conversation *path* lies, if that is somewhere a program writes by itself."""
+    value: Any = record.get("body")
+    for _, step in steps_of(path)[:4] if path.startswith("$.") else ():
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return ""
+        if isinstance(value, Mapping) and (
+            value.get("role") == "tool"
+            or value.get("type") in _TOOL_RESULTS
+            or "functionResponse" in value
+        ):
+            return "a tool result"
+    return ""
+
+
 def _recorded_at(store: Store, digest: str) -> str:
     if not digest:
         return ""
     try:
-        return str(store.load(digest).provenance.get("recorded_at", ""))[:10]
-    except StoreError:
+        text = str(store.load(digest).provenance.get("recorded_at", ""))
+        minutes = int((datetime.now(UTC) - datetime.fromisoformat(text)).total_seconds()) // 60
+    except (StoreError, ValueError):
         return ""
+    if not 0 <= minutes < _MINUTES_A_DAY:
+        return text[:10]
+    return f"{minutes} min ago" if minutes < 60 else f"{minutes // 60} h ago"

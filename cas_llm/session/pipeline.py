@@ -18,7 +18,7 @@ from cas_llm.keys import Rules, key_record
 from cas_llm.modes import Act, Mode, decide
 from cas_llm.providers import identify, provider_for
 from cas_llm.providers.base import Usage
-from cas_llm.session import keeping, lookup, misses, policy
+from cas_llm.session import families, keeping, lookup, misses, policy
 from cas_llm.session.actions import Action, Forward, Mark, Pass, Serve, Wait
 from cas_llm.session.asked import Asked
 from cas_llm.session.log import HIT, LIVE, MISS, Call
@@ -116,10 +116,13 @@ class Session:
         response = answer.response
         if found.digest:
             fresh = found.pending or (asked.mode.records and self._is_fresh(found))
-            keeping.note(asked, found.digest, found.ordinal, answer, fresh=fresh)
+            keeping.note(asked, found.digest, found.ordinal, answer, self.runtime, fresh=fresh)
+            if fresh and asked.scope.staged and not found.pending:
+                self._wait_too(asked, found)
         seconds = time.perf_counter() - asked.began
         provenance = answer.provenance
-        self.runtime.log.add(
+        self._count(
+            asked.scope,
             Call(
                 HIT,
                 asked.key,
@@ -134,7 +137,7 @@ class Session:
                 cost=provenance.get("cost_usd"),
                 saved_seconds=provenance.get("latency_ms", 0.0) / 1000,
                 from_pending=found.pending,
-            )
+            ),
         )
         self._follow(response)
         return Serve(
@@ -143,6 +146,28 @@ class Session:
             delays=delays(response.chunks, self.settings.pace),
             read_on=self._read_on(asked) if response.incomplete else None,
         )
+
+    def _count(self, scope: Scope, call: Call) -> None:
+        log = self.runtime.log
+        if not scope.joined:
+            log.add(call)
+            return
+        log.begin_anew_in_child()
+        log.add(call)
+        families.tell_log(self.runtime.run, log)
+
+    def _wait_too(self, asked: Asked, found: Found) -> None:
+        """Let this scope, too, find the answer that another one of the run has pending."""
+        pending, run = self.runtime.store.pending, self.runtime.run
+        if pending.has(run.id, found.digest):
+            pending.enter(
+                run.id,
+                scope=asked.scope.name,
+                key=asked.key,
+                ordinal=found.ordinal,
+                digest=found.digest,
+                captured=asked.mode is Mode.CAPTURE,
+            )
 
     def _is_fresh(self, found: Found) -> bool:
         return not self.runtime.store.objects.has(found.digest)
@@ -192,7 +217,9 @@ class Session:
         try:
             if _is_wanted(status, settings.record_errors):
                 kept = keeping.keep(asked, heard, self.runtime, self.runtime.redactor(settings))
-                keeping.note(asked, kept.digest, asked.number, kept.answer, fresh=True)
+                keeping.note(
+                    asked, kept.digest, asked.number, kept.answer, self.runtime, fresh=True
+                )
                 stored, cost, digest = True, kept.cost, kept.digest
             else:
                 asked.scope.give_back(run, asked.key, asked.number)
@@ -211,7 +238,8 @@ class Session:
     ) -> None:
         if cost:
             self.runtime.run.spend(cost)
-        self.runtime.log.add(
+        self._count(
+            asked.scope,
             Call(
                 LIVE,
                 asked.key,
@@ -225,7 +253,7 @@ class Session:
                 status=heard.response.status,
                 cost=cost,
                 stored=stored,
-            )
+            ),
         )
 
     def _gave_up(self, asked: Asked, flight: str, _error: BaseException | None) -> None:
@@ -286,7 +314,8 @@ class Session:
         problem = self._trouble(asked, kind, detail=detail, notes=notes)
         if asked.number:
             asked.scope.give_back(self.runtime.run, asked.key, asked.number)
-        self.runtime.log.add(
+        self._count(
+            asked.scope,
             Call(
                 MISS,
                 asked.key,
@@ -295,7 +324,7 @@ class Session:
                 asked.model,
                 asked.scope.name,
                 time.perf_counter() - asked.began,
-            )
+            ),
         )
         body = asked.provider.error(MISS_STATUS, misses.explain(problem))
         headers = (("content-type", "application/json"), ("x-should-retry", "false"))
@@ -329,9 +358,17 @@ class Session:
             price=self._estimate(asked),
             notes=notes,
         )
+        self.report(scope, problem)
+        return problem
+
+    def report(self, scope: Scope, problem: Problem) -> None:
+        """Note *problem* with its scope and the log, and in a child with the parent."""
+        if scope.joined:
+            self.runtime.log.begin_anew_in_child()
         scope.problems.append(problem)
         self.runtime.log.trouble(problem)
-        return problem
+        if scope.joined:
+            families.tell_problem(self.runtime.run, scope, problem)
 
     def _estimate(self, asked: Asked) -> float | None:
         tokens = len(asked.request.body) // _CHARACTERS_PER_TOKEN + 1
@@ -364,8 +401,7 @@ class Session:
             detail='block_network is "all", and this host is not a recorded one.\n'
             "Let it through: add it to ignore_hosts in [tool.cas-llm]; record it: to hosts",
         )
-        scope.problems.append(problem)
-        self.runtime.log.trouble(problem)
+        self.report(scope, problem)
         body = provider_for("http").error(MISS_STATUS, misses.explain(problem))
         headers = (("content-type", "application/json"), ("x-should-retry", "false"))
         return Serve(Response(MISS_STATUS, headers, body), Mark("blocked"))

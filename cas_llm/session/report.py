@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from cas_llm.session.log import Log, Sums
-from cas_llm.session.misses import Problem, explain, headline
+from cas_llm.session.misses import Nearest, Problem, describe, explain, headline
+from cas_llm.store import Store, layout
+from cas_llm.store.answer import parse, pretty
 
 FORMAT = "cas-llm/report/1"
+LAST_RUN = "cas-llm/last-run/1"
 
 
 def problem_document(problem: Problem) -> dict[str, Any]:
@@ -24,7 +29,52 @@ def problem_document(problem: Problem) -> dict[str, Any]:
         "headline": headline(problem),
         "explanation": explain(problem),
         "records": problem.is_miss,
+        "nearest": _nearest_document(problem.nearest),
     }
+
+
+def _nearest_document(near: Nearest | None) -> dict[str, Any] | None:
+    """The nearest recording with all its differences, where an explanation shows the first few."""
+    if near is None:
+        return None
+    return {
+        "key": near.key,
+        "scope": near.scope,
+        "turn": near.turn,
+        "recorded_at": near.recorded_at,
+        "differences": [describe(difference) for difference in near.differences],
+    }
+
+
+def write_last_run(store: Store, problems: Sequence[Mapping[str, Any]]) -> None:
+    """Keep a run's *problems*, as `problem_document` gives them, for ``cas-llm explain``.
+
+    A run without problems takes the last one's away. Nothing is written where there is no store,
+    or none that can be written: what is kept here is a convenience.
+    """
+    path = _last_run_path(store)
+    with contextlib.suppress(OSError):
+        if problems and store.exists:
+            path.parent.mkdir(exist_ok=True)
+            new = path.with_suffix(".new")
+            new.write_bytes(pretty({"format": LAST_RUN, "problems": [dict(p) for p in problems]}))
+            new.replace(path)
+        elif not problems:
+            path.unlink(missing_ok=True)
+
+
+def read_last_run(store: Store) -> list[dict[str, Any]]:
+    """The problems of the last run that had any; none where that was not kept."""
+    try:
+        document = parse(_last_run_path(store).read_bytes())
+        known = document["format"] == LAST_RUN
+        return [dict(problem) for problem in document["problems"]] if known else []
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _last_run_path(store: Store) -> Path:
+    return store.root / layout.LOCAL / "last-run.json"
 
 
 def sums_document(sums: Sums) -> dict[str, Any]:

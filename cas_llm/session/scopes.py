@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -70,7 +71,7 @@ class Scope:
         self.owner = self.owner or f"{self.name}#{os.getpid()}#{id(self)}#{self.attempt}"
         self.lock = threading.RLock()
         self._taken: dict[str, set[int]] = {}
-        self._orders = itertools.count()
+        self._pid = os.getpid()
         self._tapes: tuple[Tape, ...] | None = None
         self._waiting: list[Waiting] | None = None
 
@@ -78,6 +79,11 @@ class Scope:
     def is_test(self) -> bool:
         """Whether this is a test's own scope."""
         return self.kind is Kind.TEST
+
+    @property
+    def joined(self) -> bool:
+        """Whether another process opened the scope, and so writes its tape."""
+        return self._pid != os.getpid()
 
     @cached_property
     def source(self) -> str:
@@ -107,8 +113,18 @@ class Scope:
             for number in itertools.count(1):
                 if number not in taken and (not claimed or run.claim(self.owner, key, number)):
                     taken.add(number)
-                    return number, next(self._orders)
+                    # The same clock in all processes of the machine, so that a child's requests
+                    # take their place among the parent's.
+                    return number, time.monotonic_ns()
         raise AssertionError("unreachable")
+
+    def claim(self, run: Run, key: str, number: int) -> int:
+        """The number of this ask among all processes of the scope, *number* or a later one."""
+        with self.lock:
+            while not run.claim(self.owner, key, number):
+                number += 1
+            self._taken.setdefault(key, set()).add(number)
+        return number
 
     def give_back(self, run: Run, key: str, number: int) -> None:
         """Let the next ask of *key* have the number *number*."""
@@ -145,8 +161,10 @@ class Scope:
         }
 
     @classmethod
-    def joined(cls, description: Mapping[str, Any]) -> Scope:
+    def join(cls, description: Mapping[str, Any]) -> Scope:
         """The scope a parent process described."""
         values = dict(description)
         kind, origin = Kind(values.pop("kind")), values.pop("origin")
-        return cls(kind=kind, origin=tuple(origin) if origin else None, **values)
+        scope = cls(kind=kind, origin=tuple(origin) if origin else None, **values)
+        scope._pid = -1
+        return scope

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cas_llm.digest import digest_of
-from cas_llm.errors import ObjectMissing, StoreError
+from cas_llm.errors import ObjectMissing
 from cas_llm.gitrepo import common_dir, git_root
 from cas_llm.store import answer as answers
 from cas_llm.store import layout
 from cas_llm.store.answer import Answer
-from cas_llm.store.files import Writer
+from cas_llm.store.files import Writer, cannot_write
 from cas_llm.store.index import Index
 from cas_llm.store.manifest import Manifest
 from cas_llm.store.objects import Objects
@@ -66,7 +66,8 @@ class Store:
     def __init__(self, root: Path, *, durable: bool = False) -> None:
         self.root = root
         self.durable = durable
-        if root.exists() and any(root.iterdir()):
+        # A folder with nothing but local files is what a writer killed at its first step leaves.
+        if root.exists() and any(entry.name != layout.LOCAL for entry in root.iterdir()):
             layout.read_format(root)
         self._writer = Writer(root / layout.LOCAL / "tmp", durable=durable)
         self.objects = Objects(root, self._writer)
@@ -103,12 +104,13 @@ class Store:
         if self._prepared:
             return
         try:
+            # First: a folder with other files and without this one is taken for no store.
+            self._writer.add(self.root / "format", f"{layout.FORMAT}\n".encode())
             self._writer.add(self.root / ".gitignore", layout.GITIGNORE.encode())
             self._writer.add(self.root / ".gitattributes", layout.GITATTRIBUTES.encode())
             self._writer.add(self.root / "README.md", layout.README.encode())
-            self._writer.add(self.root / "format", f"{layout.FORMAT}\n".encode())
         except OSError as error:
-            raise _cannot_write(self.root, error) from error
+            raise cannot_write(self.root, error) from error
         self._writer.sweep()
         self._prepared = True
 
@@ -122,13 +124,15 @@ class Store:
 
         """
         source = self.objects
-        if not source.has(digest):
+        try:
+            data = source.get(digest)
+        except ObjectMissing:
             run = self.pending.holder(digest)
-            if run is not None:
-                source = self.pending.objects(run)
-        data = source.get(digest)
-        path = layout.object_path(source.root, digest)
-        return answers.decode(data, source.get, path=path)
+            if run is None:
+                raise
+            source = self.pending.objects(run)
+            data = source.get(digest)
+        return answers.decode(data, source.get, path=layout.object_path(source.root, digest))
 
     def save(self, recording: Recording) -> str:
         """Write a recording's parts, key record and answer; returns the answer's digest.
@@ -152,7 +156,7 @@ class Store:
                 else:
                     self.objects.add(digest, data, name.partition(".")[2])
             except OSError as error:
-                raise _cannot_write(self.root / relative, error) from error
+                raise cannot_write(self.root / relative, error) from error
 
     def promote(self, digest: str) -> None:
         """Bring a pending answer into the store; nothing happens if it is there.
@@ -179,7 +183,7 @@ class Store:
         try:
             return self.manifest.add_tape(tape)
         except OSError as error:
-            raise _cannot_write(tape.path(self.root), error) from error
+            raise cannot_write(tape.path(self.root), error) from error
 
     def add_shared(self, entry: Shared) -> Path:
         """Write the shared entry, whose answer is in the store."""
@@ -187,7 +191,7 @@ class Store:
         try:
             return self.manifest.add_shared(entry)
         except OSError as error:
-            raise _cannot_write(self.root / layout.SHARED, error) from error
+            raise cannot_write(self.root / layout.SHARED, error) from error
 
     def flush(self) -> None:
         """Sync what was written to the disk, where each write did not do so itself."""
@@ -218,11 +222,3 @@ def pending_root(root: Path) -> Path:
 
 def _relative(folder: str, digest: str, ext: str) -> str:
     return f"{folder}/{digest[:2]}/{digest[2:]}.{ext}"
-
-
-def _cannot_write(path: Path, error: OSError) -> StoreError:
-    return StoreError(
-        f"cannot write {path}: {error.strerror or error}; nothing was left half written. "
-        "Make room or make it writable, or replay only: CAS_LLM_MODE=replay",
-        path=path,
-    )

@@ -25,6 +25,8 @@ FORMAT = "cas-llm/answer/1"
 INLINE_TEXT = 256 * 1024
 INLINE_BINARY = 1024
 _PROBE = 64
+# orjson writes 254 levels and the standard library as many as the caller's stack leaves.
+_DEEPEST = 100
 
 _EXTENSIONS = {
     "audio/mpeg": "mp3",
@@ -59,8 +61,20 @@ class Answer:
 
 
 def pretty(value: Any) -> bytes:
-    """*value* as the store writes JSON: two spaces, UTF-8, one final newline."""
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+    """*value* as the store writes JSON: two spaces, UTF-8, one final newline.
+
+    A lone surrogate, as in a path that is no UTF-8, is written as JSON's own escape.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "backslashreplace")
+
+
+def parse(data: bytes) -> Any:
+    """The value in *data*, which `pretty` wrote; raises `ValueError` where it is not JSON."""
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        return json.loads(data)  # orjson refuses a lone surrogate
 
 
 _STYLES: dict[str, Callable[[Any], bytes]] = {
@@ -113,7 +127,7 @@ def decode(data: bytes, load_part: Callable[[str, str], bytes], *, path: Path) -
 
     """
     try:
-        document = orjson.loads(data)
+        document = parse(data)
         if document["format"] != FORMAT:
             raise ValueError(f"its format is {document['format']!r}, not {FORMAT!r}")
         headers = tuple(_split_header(line) for line in document["headers"])
@@ -189,6 +203,8 @@ def _as_json(body: bytes) -> tuple[str, Any] | None:
         again = orjson.loads(pretty(value))
     except (ValueError, RecursionError):
         return None
+    if _depth(value) > _DEEPEST:
+        return None
     for style, write in _STYLES.items():
         try:
             if write(again) == body:
@@ -196,6 +212,15 @@ def _as_json(body: bytes) -> tuple[str, Any] | None:
         except (ValueError, RecursionError):
             return None
     return None
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        inner = (item.values() if isinstance(item, dict) else item for item in level)
+        level = [child for items in inner for child in items if isinstance(child, (dict, list))]
+    return depth
 
 
 def _decode_body(

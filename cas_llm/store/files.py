@@ -14,6 +14,8 @@ import threading
 import time
 from pathlib import Path
 
+from cas_llm.errors import StoreError
+
 _STALE_SECONDS = 3600.0
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV})
 
@@ -48,7 +50,7 @@ class Writer:
 
     def mark(self, path: Path) -> bool:
         """Create the empty file *path* unless it is there; returns whether it was created."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._make_folder(path.parent)
         try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         except FileExistsError:
@@ -59,8 +61,12 @@ class Writer:
     def replace(self, path: Path, data: bytes) -> None:
         """Write *data* to *path*, replacing what is there in one step."""
         temporary = self._write_temporary(data)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.replace(path)
+        try:
+            self._make_folder(path.parent)
+            temporary.replace(path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                temporary.unlink()
         self._wrote(path)
 
     def flush(self) -> None:
@@ -82,14 +88,7 @@ class Writer:
                         Path(entry.path).unlink()
 
     def _write_temporary(self, data: bytes) -> Path:
-        name = f"{os.getpid()}.{threading.get_ident()}.{next(self._numbers)}"
-        path = self._temporary / name
-        flags = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | getattr(os, "O_BINARY", 0)
-        try:
-            handle = os.open(path, flags, 0o666)
-        except FileNotFoundError:
-            self._temporary.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, flags, 0o666)
+        path, handle = self._open_temporary()
         try:
             view = memoryview(data)
             while view:
@@ -104,14 +103,31 @@ class Writer:
         os.close(handle)
         return path
 
+    def _open_temporary(self) -> tuple[Path, int]:
+        # Exclusive: a file a killed writer with this very name left may be linked to its final
+        # name already, and truncating it would tear what readers see.
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
+        made = False
+        while True:
+            name = f"{os.getpid()}.{threading.get_ident()}.{next(self._numbers)}"
+            path = self._temporary / name
+            try:
+                return path, os.open(path, flags, 0o666)
+            except FileExistsError:
+                continue
+            except FileNotFoundError:
+                if made:
+                    raise
+                self._temporary.mkdir(parents=True, exist_ok=True)
+                made = True
+
     def _publish(self, temporary: Path, path: Path) -> bool:
+        if not path.parent.is_dir():
+            self._make_folder(path.parent)
         try:
             os.link(temporary, path)
         except FileExistsError:
             return False
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return self._publish(temporary, path)
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
@@ -120,6 +136,12 @@ class Writer:
             temporary.rename(path)
         self._wrote(path)
         return True
+
+    def _make_folder(self, folder: Path) -> None:
+        if folder.is_dir():
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        self._wrote(folder)
 
     def _wrote(self, path: Path) -> None:
         if self._durable:
@@ -137,6 +159,15 @@ def _sync(path: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def cannot_write(path: Path, error: OSError) -> StoreError:
+    """The error to raise when the file system refused to write *path*."""
+    return StoreError(
+        f"cannot write {path}: {error.strerror or error}; nothing was left half written. "
+        "Make room or make it writable, or replay only: CAS_LLM_MODE=replay",
+        path=path,
+    )
 
 
 def _alive(pid: str) -> bool:

@@ -15,10 +15,10 @@ from pathlib import Path
 SETTLED_NS = 2_000_000_000
 
 
-def modified_ns(folder: Path) -> int:
+def modified_ns(folder: str | Path) -> int:
     """The folder's modification time in nanoseconds, or -1 if there is none."""
     try:
-        return folder.stat().st_mtime_ns
+        return os.stat(folder).st_mtime_ns  # noqa: PTH116 - on the path of every hit
     except OSError:
         return -1
 
@@ -27,10 +27,10 @@ class Listings:
     """Names of the files in folders, read again only when a folder may have changed."""
 
     def __init__(self) -> None:
-        self._known: dict[Path, tuple[int, int, tuple[str, ...]]] = {}
+        self._known: dict[str, tuple[int, int, tuple[str, ...]]] = {}
         self._lock = threading.Lock()
 
-    def names(self, folder: Path) -> tuple[str, ...]:
+    def names(self, folder: str) -> tuple[str, ...]:
         """Sorted names in *folder*; empty if it does not exist."""
         modified = modified_ns(folder)
         if modified < 0:

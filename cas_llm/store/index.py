@@ -11,9 +11,10 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -56,42 +57,44 @@ class Index:
         self._lock = threading.RLock()
         self._database: sqlite3.Connection | None = None
         self._pid = os.getpid()
+        self._parents: list[sqlite3.Connection | None] = []
 
     def tapes_with(self, key: str) -> list[Path]:
         """Files of all tapes that hold *key*."""
-        with self._fresh(self._refresh_tapes) as database:
-            rows = database.execute(
-                "SELECT DISTINCT path FROM turns WHERE key = ? ORDER BY path", (key,)
-            )
-            return [self._root / row[0] for row in rows]
+        rows = self._ask(
+            self._refresh_tapes,
+            "SELECT DISTINCT path FROM turns WHERE key = ? ORDER BY path",
+            (key,),
+        )
+        return [self._root / row[0] for row in rows]
 
     def tapes_naming(self, digest: str) -> list[Path]:
         """Files of all tapes that name the answer *digest*."""
-        with self._fresh(self._refresh_tapes) as database:
-            rows = database.execute(
-                "SELECT DISTINCT path FROM turns WHERE digest = ? ORDER BY path", (digest,)
-            )
-            return [self._root / row[0] for row in rows]
+        rows = self._ask(
+            self._refresh_tapes,
+            "SELECT DISTINCT path FROM turns WHERE digest = ? ORDER BY path",
+            (digest,),
+        )
+        return [self._root / row[0] for row in rows]
 
     def scopes_with(self, key: str) -> list[str]:
         """Scopes whose tapes hold *key*."""
-        with self._fresh(self._refresh_tapes) as database:
-            rows = database.execute(
-                "SELECT DISTINCT scope FROM turns JOIN tapes USING (path) WHERE key = ? "
-                "ORDER BY scope",
-                (key,),
-            )
-            return [row[0] for row in rows]
+        rows = self._ask(
+            self._refresh_tapes,
+            "SELECT DISTINCT scope FROM turns JOIN tapes USING (path) WHERE key = ? ORDER BY scope",
+            (key,),
+        )
+        return [row[0] for row in rows]
 
     def alike(self, api: str, path: str, model: str, *, limit: int = 200) -> list[Known]:
         """Key records of requests most like this one: the same API and path, then the model."""
-        with self._fresh(self._refresh_requests) as database:
-            rows = database.execute(
-                "SELECT key, api, path, model FROM requests "
-                "ORDER BY (api = ?) + (path = ?) DESC, (model = ?) DESC, key LIMIT ?",
-                (api, path, model, limit),
-            )
-            return [Known(*row) for row in rows]
+        rows = self._ask(
+            self._refresh_requests,
+            "SELECT key, api, path, model FROM requests "
+            "ORDER BY (api = ?) + (path = ?) DESC, (model = ?) DESC, key LIMIT ?",
+            (api, path, model, limit),
+        )
+        return [Known(*row) for row in rows]
 
     def close(self) -> None:
         """Close the database; the next question opens it again."""
@@ -100,27 +103,39 @@ class Index:
                 self._database.close()
             self._database = None
 
-    @contextlib.contextmanager
-    def _fresh(self, refresh: Callable[[sqlite3.Connection], None]) -> Iterator[sqlite3.Connection]:
+    def _ask(
+        self,
+        refresh: Callable[[sqlite3.Connection], None],
+        question: str,
+        values: tuple[str | int, ...],
+    ) -> list[Any]:
         with self._lock:
             database = self._open()
             try:
                 refresh(database)
+                return database.execute(question, values).fetchall()
             except sqlite3.Error:
                 # Locked by another process, damaged, or on a full disk: derived data, so anew.
+                # Closed first, as an open transaction would lock other processes out for good.
+                with contextlib.suppress(sqlite3.Error):
+                    database.close()
                 database = self._start_in_memory()
                 refresh(database)
-            yield database
+                return database.execute(question, values).fetchall()
 
     def _open(self) -> sqlite3.Connection:
         if self._pid != os.getpid():
-            # A connection must not cross a fork; the parent's stays its own.
+            # A connection must not cross a fork: neither used here nor closed, which dropping the
+            # last reference to it would do.
+            self._parents.append(self._database)
             self._database, self._pid = None, os.getpid()
         if self._database is None:
             self._database = self._open_file() or self._start_in_memory()
         return self._database
 
     def _open_file(self) -> sqlite3.Connection | None:
+        if not (self._root / "format").is_file():
+            return None
         local = self._root / layout.LOCAL
         path = local / "index.sqlite3"
         for attempt in range(2):

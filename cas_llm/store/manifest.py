@@ -6,7 +6,8 @@ Each question reads one small folder; only what other scopes recorded is asked o
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cas_llm.store import layout, tape
@@ -30,6 +31,14 @@ def parse_shared(shard: str, name: str) -> Shared | None:
     )
 
 
+def _starting(names: Sequence[str], prefix: str) -> Sequence[str]:
+    """Those of the sorted *names* that start with *prefix*."""
+    first = last = bisect_left(names, prefix)
+    while last < len(names) and names[last].startswith(prefix):
+        last += 1
+    return names[first:last]
+
+
 class Manifest:
     """All tapes and shared entries of the store at `root`."""
 
@@ -48,12 +57,12 @@ class Manifest:
 
         """
         folder, stem = layout.tape_folder_and_stem(scope)
-        place = self.root / folder
+        place = f"{self.root}/{folder}"
         found = []
-        for name in self._listings.names(place):
+        for name in _starting(self._listings.names(place), f"{stem}."):
             named = layout.TAPE_NAME.match(name)
             if named and named["stem"] == stem:
-                candidate = self.load_tape(place / name)
+                candidate = self.load_tape(Path(place, name))
                 if candidate.scope == scope:
                     found.append(candidate)
         return tuple(found)
@@ -68,8 +77,8 @@ class Manifest:
     def shared_of(self, key: str) -> tuple[Shared, ...]:
         """The shared entries of *key*."""
         shard, rest = key[:2], key[2:] + "."
-        names = self._listings.names(self.root / layout.SHARED / shard)
-        entries = (parse_shared(shard, name) for name in names if name.startswith(rest))
+        names = self._listings.names(f"{self.root}/{layout.SHARED}/{shard}")
+        entries = (parse_shared(shard, name) for name in _starting(names, rest))
         return tuple(entry for entry in entries if entry)
 
     def tape_paths(self) -> Iterator[Path]:
@@ -83,9 +92,9 @@ class Manifest:
 
     def shared(self) -> Iterator[Shared]:
         """All shared entries."""
-        top = self.root / layout.SHARED
+        top = f"{self.root}/{layout.SHARED}"
         for shard in self._listings.names(top):
-            for name in self._listings.names(top / shard):
+            for name in self._listings.names(f"{top}/{shard}"):
                 if entry := parse_shared(shard, name):
                     yield entry
 

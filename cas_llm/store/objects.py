@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from cas_llm.digest import digest_of
@@ -96,4 +97,5 @@ class Objects:
     def _quarantine(self, path: Path) -> None:
         bad = self.root / layout.LOCAL / "bad" / path.name
         bad.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(bad)
+        with contextlib.suppress(FileNotFoundError):  # another process was quicker
+            path.replace(bad)

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,9 +27,13 @@ from pathlib import Path
 
 from cas_llm.digest import digest_of
 from cas_llm.store.answer import pretty
-from cas_llm.store.files import Writer, read
+from cas_llm.store.files import Writer, cannot_write, read
 from cas_llm.store.objects import Objects
 
+if sys.platform != "win32":
+    import fcntl
+
+_LEFT_SECONDS = 24 * 3600.0
 _ENTRY = re.compile(
     r"(?P<key>[0-9a-f]{64})\.(?P<ordinal>\d+)\.(?P<digest>[0-9a-f]{64})\.(?P<how>[cf])\Z"
 )
@@ -68,14 +74,22 @@ class Pending:
         """Keep an answer until its scope passes; *files* are store paths to bytes, in order.
 
         An older run's answer for the same ask of the same scope gives way to it.
+
+        Raises:
+            StoreError: the place is not writable or full.
+
         """
         folder = self.root / run
-        self._begin(folder)
-        for relative, data in files.items():
-            self._writer.add(folder / relative, data)
-        listing = folder / "answers" / f"{digest}.json"
-        self._writer.add(listing, pretty({"key": key, "files": list(files)}))
-        self.enter(run, scope=scope, key=key, ordinal=ordinal, digest=digest, captured=captured)
+        try:
+            with self._while_written():
+                self._begin(folder)
+                for relative, data in files.items():
+                    self._writer.add(folder / relative, data)
+                listing = folder / "answers" / f"{digest}.json"
+                self._writer.add(listing, pretty({"key": key, "files": list(files)}))
+                self._enter(folder, scope, f"{key}.{ordinal}.{digest}.{'c' if captured else 'f'}")
+        except OSError as error:
+            raise cannot_write(folder, error) from error
         for older in self.of_scope(scope):
             if older.run != run and (older.key, older.ordinal) == (key, ordinal):
                 older.path.unlink(missing_ok=True)
@@ -83,11 +97,23 @@ class Pending:
     def enter(
         self, run: str, *, scope: str, key: str, ordinal: int, digest: str, captured: bool
     ) -> None:
-        """Note that *scope* was served the run's pending answer *digest*."""
-        place = self.root / run / "entries" / _short(scope)
+        """Note that *scope*, too, was served the run's pending answer *digest*.
+
+        Raises:
+            StoreError: the place is not writable or full.
+
+        """
+        folder = self.root / run
+        try:
+            self._enter(folder, scope, f"{key}.{ordinal}.{digest}.{'c' if captured else 'f'}")
+        except OSError as error:
+            raise cannot_write(folder, error) from error
+
+    def _enter(self, folder: Path, scope: str, name: str) -> None:
+        place = folder / "entries" / _short(scope)
         place.mkdir(parents=True, exist_ok=True)
         self._writer.add(place / "scope.json", pretty({"scope": scope}))
-        self._writer.mark(place / f"{key}.{ordinal}.{digest}.{'c' if captured else 'f'}")
+        self._writer.mark(place / name)
 
     def of_scope(self, scope: str) -> list[Waiting]:
         """The pending answers of *scope*, the newest run's first, then by ordinal."""
@@ -132,17 +158,55 @@ class Pending:
         self.tidy()
 
     def tidy(self) -> None:
-        """Remove the folders of runs that hold no entry any more."""
-        for run, _ in list(self._runs()):
-            if not any(_ENTRY.match(path.name) for path in self.root.glob(f"{run}/entries/*/*")):
-                shutil.rmtree(self.root / run, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            (self.root / "tmp").rmdir()
-            self.root.rmdir()
+        """Remove the folders of runs that hold no entry any more.
+
+        Nothing happens while a process stages an answer: its run may have no entry yet.
+        """
+        with self._while_nobody_writes() as age:
+            for run, began in self._runs():
+                if time.time() - began < age:
+                    continue
+                entries = self.root.glob(f"{run}/entries/*/*")
+                if not any(_ENTRY.match(path.name) for path in entries):
+                    shutil.rmtree(self.root / run, ignore_errors=True)
 
     def flush(self) -> None:
         """Sync what was staged to the disk."""
         self._writer.flush()
+
+    @contextlib.contextmanager
+    def _while_written(self) -> Iterator[None]:
+        self.root.mkdir(parents=True, exist_ok=True)
+        if sys.platform == "win32":
+            yield
+            return
+        handle = os.open(self.root / "lock", os.O_CREAT | os.O_RDWR, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(handle)
+
+    @contextlib.contextmanager
+    def _while_nobody_writes(self) -> Iterator[float]:
+        """Yields how old a run must be, in seconds, for nobody to be writing to it."""
+        if sys.platform == "win32":
+            yield _LEFT_SECONDS
+            return
+        try:
+            handle = os.open(self.root / "lock", os.O_RDWR)
+        except OSError:
+            yield float("inf")
+            return
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                yield float("inf")
+            else:
+                yield float("-inf")
+        finally:
+            os.close(handle)
 
     def _begin(self, folder: Path) -> None:
         path = folder / "run.json"

@@ -12,12 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from cas_llm.digest import digest_of, is_digest
 from cas_llm.errors import ManifestInvalid
 from cas_llm.store import layout
-from cas_llm.store.answer import pretty
+from cas_llm.store.answer import parse, pretty
 
 FORMAT = "cas-llm/tape/1"
 
@@ -109,7 +107,7 @@ def decode(data: bytes, path: Path) -> Tape:
             reason = "it holds merge conflict markers"
         raise _invalid(path, reason)
     try:
-        document = orjson.loads(data)
+        document = parse(data)
         if document["format"] != FORMAT:
             raise ValueError(f"its format is {document['format']!r}, not {FORMAT!r}")
         tape = Tape(

@@ -73,8 +73,7 @@ class ProviderGuard:
             detail=_REFUSED if mode is Mode.REPLAY else _UNRECORDED,
         )
         session.runtime.log.blocked += 1
-        scope.problems.append(problem)
-        session.runtime.log.trouble(problem)
+        session.report(scope, problem)
         return misses.explain(problem) if mode is Mode.REPLAY else None
 
 
@@ -146,7 +145,7 @@ def join(text: str) -> None:
     about: Mapping[str, Any] = json.loads(text)
     settings = _settings(about)
     runtime = Runtime(settings, Run(Path(about["run_dir"]), about["run"]))
-    scope = Scope.joined(about["scope"])
+    scope = Scope.join(about["scope"])
     install()
     push(Binding(Session(settings, runtime), scope))
 
