@@ -1,0 +1,242 @@
+"""The one object that takes secrets out of requests and answers.
+
+It knows what is a secret when it is made, keeps nothing of what it sees, and never looks at the
+environment or at a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from cas_llm.redact.deltas import Record, fields_of, hits_of, records_of, token_edits
+from cas_llm.redact.literals import path_at
+from cas_llm.redact.placeholders import (
+    PLACEHOLDER,
+    Edit,
+    Finding,
+    Hit,
+    apply,
+    edits_of,
+    names_of,
+    recut,
+)
+from cas_llm.redact.search import Search, safe_edits
+from cas_llm.wire import Chunk, Headers
+
+_NO_SECRETS: Mapping[str, str] = MappingProxyType({})
+_ROUNDS = 8  # a round may uncover a secret that stood glued to another; two are the most seen
+_HEADER_KINDS = {
+    "authorization": "authorization",
+    "proxy-authorization": "authorization",
+    "x-api-key": "api-key",
+    "api-key": "api-key",
+    "x-goog-api-key": "api-key",
+    "ocp-apim-subscription-key": "api-key",
+    "x-amz-security-token": "aws-session-token",
+    "x-auth-token": "api-key",
+    "cookie": "cookie",
+    "set-cookie": "cookie",
+}
+_TEXTUAL = ("json", "text/", "xml", "javascript", "form-urlencoded", "multipart/", "yaml", "sdp")
+
+
+class Redactor:
+    """Replaces secrets by placeholders such as `[cas-llm:openai-key:1]`.
+
+    *secrets* are values to take out wherever they stand, by the name of their variable; *rules*
+    are further (name, regular expression) pairs, of which group 1, if any, is the secret.
+    Immutable and safe to share between threads.
+
+    Raises:
+        ConfigError: a rule has a bad name or pattern.
+
+    """
+
+    def __init__(
+        self,
+        secrets: Mapping[str, str] = _NO_SECRETS,
+        rules: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        self._search = Search(secrets, rules)
+
+    def text(self, text: str) -> str:
+        """The *text* without secrets: the same object if there are none.
+
+        Doing it twice changes nothing more. JSON text stays valid JSON.
+        """
+        for _ in range(_ROUNDS):
+            hits = self._search.hits(text)
+            if not hits:
+                break
+            done = apply(text, safe_edits(text, hits, names_of(text, hits)))
+            if done == text:  # a user's rule that matches what it left
+                break
+            text = done
+        return text
+
+    def body(
+        self, body: bytes, content_type: str, chunks: tuple[Chunk, ...] = ()
+    ) -> tuple[bytes, tuple[Chunk, ...], tuple[Finding, ...]]:
+        """The *body* of an answer without secrets, its *chunks* cut anew, and what was found.
+
+        The same objects and no findings if there is nothing to replace. In a stream a secret is
+        found over any number of deltas of one field: the placeholder stands where it starts, its
+        other pieces are cut out, all other bytes stay. Of a body that isn't text only the literal
+        values of named secrets are replaced.
+        """
+        form = _form(body, content_type)
+        encoding = "latin-1" if form == "binary" else "utf-8"
+        errors = "strict" if form == "binary" else "surrogateescape"
+        text = body.decode(encoding, errors)
+        findings: list[Finding] = []
+        for _ in range(_ROUNDS):
+            edits, found = self._round(text, form)
+            if not edits:
+                break
+            done = apply(text, edits)
+            if done == text:
+                break
+            findings += found
+            cut = _recut_bytes if form == "binary" else recut
+            chunks = cut(chunks, text, edits)
+            text = done
+        if not findings:
+            return body, chunks, ()
+        return text.encode(encoding, errors), chunks, tuple(dict.fromkeys(findings))
+
+    def headers(self, headers: Headers) -> Headers:
+        """The *headers* without secrets; those that exist to carry one lose their whole value.
+
+        The scheme of an authorization stays. The same object if there is nothing to replace.
+        """
+        found: dict[str, str] = {}
+        changed = tuple((name, self._header(name, value, found)) for name, value in headers)
+        return headers if changed == headers else changed
+
+    def _header(self, name: str, value: str, found: dict[str, str]) -> str:
+        kind = _HEADER_KINDS.get(name.lower())
+        if kind is None:
+            return self.text(value)
+        scheme, space, secret = (
+            value.rpartition(" ") if kind == "authorization" else ("", "", value)
+        )
+        if not secret or PLACEHOLDER.fullmatch(secret):
+            return value
+        if scheme.lower() in {"bearer", "basic"}:
+            kind = "bearer" if scheme.lower() == "bearer" else "basic-auth"
+        elif scheme:  # several parts, a signature: all of it
+            scheme, space, secret = "", "", value
+        hits = self._search.hits(secret)
+        if hits and hits[0].spans == ((0, len(secret)),):
+            kind = hits[0].kind
+        return scheme + space + found.setdefault(secret, f"[cas-llm:{kind}:{len(found) + 1}]")
+
+    def _round(self, text: str, form: str) -> tuple[list[Edit], list[Finding]]:
+        """One search of *text*: the edits it asks for, in order, and what they are for."""
+        if form == "binary":
+            hits = self._values_in(text)
+            return edits_of(hits, names_of("", hits)), [Finding(hit.kind, "$") for hit in hits]
+        records = records_of(text, form)
+        joined = hits_of(fields_of(records), self._search.hits) if records else []
+        taken = sorted(span for hit, _ in joined for span in hit.spans)
+        plain = [hit for hit in self._search.hits(text) if not _meets(hit.spans[0], taken)]
+        hits = sorted([*(hit for hit, _ in joined), *plain], key=lambda hit: hit.start)
+        if not hits:
+            return [], []
+        names = names_of(text, hits)
+        edits = _edits(text, records, hits, names)
+        for edit in token_edits(records):
+            edits = [e for e in edits if not edit.start <= e.start < edit.end]
+            edits.append(edit)
+        edits.sort(key=lambda edit: edit.start)
+        places = {id(hit): place for hit, place in joined}
+        findings = [
+            Finding(hit.kind, self.text(places.get(id(hit)) or _place(text, form, records, hit)))
+            for hit in hits
+        ]
+        return edits, findings
+
+    def _values_in(self, text: str) -> list[Hit]:
+        """The named values as they stand in bytes; a format may match bytes by accident."""
+        hits: list[Hit] = []
+        for form, name in self._search.values():
+            raw = form.encode("utf-8", "surrogateescape").decode("latin-1")
+            start = text.find(raw)
+            while start >= 0:
+                span = (start, start + len(raw))
+                if not _meets(span, [hit.spans[0] for hit in hits]):
+                    hits.append(Hit(f"env:{name}", f"env:{name}", (span,)))
+                start = text.find(raw, span[1])
+        return sorted(hits, key=lambda hit: hit.start)
+
+
+def _form(body: bytes, content_type: str) -> str:
+    """What sort of text *body* is: `sse`, `lines`, `json`, `text` or `binary`."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if "event-stream" in kind and "vnd.amazon" not in kind:
+        return "sse"
+    if "ndjson" in kind or "jsonl" in kind or "json-lines" in kind:
+        return "lines"
+    known = any(word in kind for word in _TEXTUAL)
+    head = body[:64].lstrip()
+    if not kind or kind == "application/octet-stream":
+        try:
+            body.decode()
+        except UnicodeDecodeError:
+            return "binary"
+        if head.startswith((b"data:", b"event:", b":")):
+            return "sse"
+        known = True
+    if not known:
+        return "binary"
+    if head[:1] == b"[" or (head[:1] == b"{" and "json" in kind):
+        # JSON lines are often sent as plain JSON: more than one line that is a whole object.
+        first = body.lstrip().partition(b"\n")[0].rstrip()
+        return "lines" if first[-1:] == b"}" and b"\n{" in body else "json"
+    return "json" if head[:1] == b"{" else "text"
+
+
+def _edits(
+    text: str, records: Sequence[Record], hits: Sequence[Hit], names: dict[str, str]
+) -> list[Edit]:
+    """The edits for *hits*; those that may hurt JSON are made record by record."""
+    loose = [hit for hit in hits if not hit.exact]
+    if not records or not loose:
+        return safe_edits(text, hits, names)
+    edits = edits_of([hit for hit in hits if hit.exact], names)
+    for record in records:
+        first, last = record.start, record.start + len(record.text)
+        inside = [hit for hit in loose if first <= hit.start and hit.spans[0][1] <= last]
+        if inside and record.value is not None:
+            loose = [hit for hit in loose if hit not in inside]
+            moved = [
+                Hit(
+                    hit.kind, hit.secret, ((hit.start - first, hit.spans[0][1] - first),), hit.exact
+                )
+                for hit in inside
+            ]
+            edits += [
+                Edit(edit.start + first, edit.end + first, edit.text)
+                for edit in safe_edits(record.text, moved, names)
+            ]
+    return sorted([*edits, *edits_of(loose, names)], key=lambda edit: edit.start)
+
+
+def _meets(span: tuple[int, int], others: Sequence[tuple[int, int]]) -> bool:
+    return any(start < span[1] and span[0] < end for start, end in others)
+
+
+def _place(text: str, form: str, records: Sequence[Record], hit: Hit) -> str:
+    if form == "json":
+        return path_at(text, hit.start)
+    for record in records:
+        if record.start <= hit.start < record.start + len(record.text):
+            at = path_at(record.text, hit.start - record.start) if record.value is not None else "$"
+            return f"{record.name} {record.number} {at}"
+    return f"line {text.count(chr(10), 0, hit.start) + 1}"
+
+
+def _recut_bytes(chunks: tuple[Chunk, ...], text: str, edits: Sequence[Edit]) -> tuple[Chunk, ...]:
+    """As `recut`, where a character is a byte: bytes above 127 are written as "?" for counting."""
+    return recut(chunks, text.encode("ascii", "replace").decode(), edits)
