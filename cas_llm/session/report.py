@@ -116,6 +116,8 @@ def _merge(one: Any, other: Any) -> Any:
         return merged([one, other])
     if isinstance(one, list) and isinstance(other, list):
         return [*one, *other]
+    if isinstance(one, bool) and isinstance(other, bool):
+        return one and other
     if isinstance(one, (int, float)) and isinstance(other, (int, float)):
         return one + other
     return other

@@ -1,0 +1,51 @@
+"""Options that several commands share, and the store they name.
+
+Part of the command line; knows settings and stores, prints nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cas_llm import config
+
+if TYPE_CHECKING:
+    from cas_llm.store import Store
+
+StoreOption = Annotated[
+    Path | None,
+    typer.Option("--store", help="The store; default: the project's.", show_default=False),
+]
+"""``--store PATH``; give it the default None."""
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+"""``--json``; give it the default False."""
+
+
+def settings_of(store: Path | None = None) -> config.Settings:
+    """The settings that hold in the current folder, with ``--store`` above all.
+
+    Raises:
+        ConfigError: a setting is unknown or has a bad value.
+
+    """
+    said = {} if store is None else {"store": str(store)}
+    return config.load(Path.cwd(), command_line=said)
+
+
+def opened(store: Path | None = None) -> Store:
+    """The store that ``--store`` or the settings name.
+
+    Raises:
+        NotAStore: there is none.
+        StoreError: it is not one this version can read.
+
+    """
+    from cas_llm.store import Store, layout
+
+    root = settings_of(store).store
+    layout.read_format(root)
+    return Store(root)
