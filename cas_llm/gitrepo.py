@@ -23,14 +23,14 @@ def common_dir(root: Path) -> Path | None:
     if marker.is_dir():
         return marker
     try:
-        text = marker.read_text(encoding="utf-8")
+        text = marker.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
         return None
     if not text.startswith("gitdir:"):
         return None
     own = (root / text.removeprefix("gitdir:").strip()).resolve()
     try:
-        shared = (own / "commondir").read_text(encoding="utf-8").strip()
+        shared = (own / "commondir").read_text(encoding="utf-8", errors="surrogateescape").strip()
     except OSError:
         return own if own.is_dir() else None
     return (own / shared).resolve()

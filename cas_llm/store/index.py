@@ -54,6 +54,7 @@ class Index:
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
         self._root = manifest.root
+        self._file = self._root / layout.LOCAL / "index.sqlite3"
         self._lock = threading.RLock()
         self._database: sqlite3.Connection | None = None
         self._pid = os.getpid()
@@ -114,11 +115,14 @@ class Index:
             try:
                 refresh(database)
                 return database.execute(question, values).fetchall()
-            except sqlite3.Error:
+            except sqlite3.Error as error:
                 # Locked by another process, damaged, or on a full disk: derived data, so anew.
                 # Closed first, as an open transaction would lock other processes out for good.
                 with contextlib.suppress(sqlite3.Error):
                     database.close()
+                if not isinstance(error, sqlite3.OperationalError):
+                    with contextlib.suppress(OSError):
+                        self._file.unlink()
                 database = self._start_in_memory()
                 refresh(database)
                 return database.execute(question, values).fetchall()
@@ -136,30 +140,32 @@ class Index:
     def _open_file(self) -> sqlite3.Connection | None:
         if not (self._root / "format").is_file():
             return None
-        local = self._root / layout.LOCAL
-        path = local / "index.sqlite3"
-        for attempt in range(2):
+        for _attempt in range(2):
             try:
-                local.mkdir(exist_ok=True)
-                database = sqlite3.connect(path, timeout=5, check_same_thread=False)
-                version = database.execute("PRAGMA user_version").fetchone()[0]
-                if version == _VERSION:
-                    database.execute("PRAGMA synchronous = OFF")
-                    return database
-                database.close()
-                path.unlink(missing_ok=True)
-                database = sqlite3.connect(path, timeout=5, check_same_thread=False)
-                database.executescript(
-                    f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {_VERSION};COMMIT;"
-                )
-                return database
-            except sqlite3.DatabaseError:
-                if attempt == 0:
-                    with contextlib.suppress(OSError):
-                        path.unlink(missing_ok=True)
-            except OSError:
+                self._file.parent.mkdir(exist_ok=True)
+                return self._connect()
+            except (OSError, sqlite3.OperationalError):
+                # Read-only, or locked. A file another process writes must not be removed: SQLite
+                # would apply its journal to the next one of that name.
                 return None
+            except sqlite3.DatabaseError:
+                with contextlib.suppress(OSError):
+                    self._file.unlink(missing_ok=True)
         return None
+
+    def _connect(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self._file, timeout=5, check_same_thread=False)
+        try:
+            database.execute("PRAGMA synchronous = OFF")
+            if _version_of(database) != _VERSION:
+                database.execute("BEGIN IMMEDIATE")
+                if _version_of(database) != _VERSION:
+                    _make_anew(database)
+                database.commit()
+        except sqlite3.Error:
+            database.close()
+            raise
+        return database
 
     def _start_in_memory(self) -> sqlite3.Connection:
         database = sqlite3.connect(":memory:", check_same_thread=False)
@@ -255,3 +261,18 @@ class Index:
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
+
+
+def _version_of(database: sqlite3.Connection) -> int:
+    return int(database.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _make_anew(database: sqlite3.Connection) -> None:
+    tables = database.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    ).fetchall()
+    for (name,) in tables:
+        database.execute(f'DROP TABLE "{name}"')
+    for statement in filter(str.strip, _SCHEMA.split(";")):
+        database.execute(statement)
+    database.execute(f"PRAGMA user_version = {_VERSION}")

@@ -44,10 +44,10 @@ _RESERVED = frozenset(
 )
 
 SHARED_NAME = re.compile(
-    r"(?P<rest>[0-9a-f]{62})\.(?P<take>\d+)\.(?P<run>[0-9a-f]{8})\.(?P<ordinal>[1-9]\d*)"
+    r"(?P<rest>[0-9a-f]{62})\.(?P<take>[0-9]+)\.(?P<run>[0-9a-f]{8})\.(?P<ordinal>[1-9][0-9]*)"
     r"\.(?P<digest>[0-9a-f]{64})\Z"
 )
-TAPE_NAME = re.compile(r"(?P<stem>.+)\.(?P<take>\d+)\.(?P<short>[0-9a-f]{16})\.json\Z")
+TAPE_NAME = re.compile(r"(?P<stem>.+)\.(?P<take>[0-9]+)\.(?P<short>[0-9a-f]{16})\.json\Z")
 
 GITATTRIBUTES = """\
 # Written by cas-llm. Names are digests of bytes: nothing may convert or merge them.
@@ -108,7 +108,7 @@ def safe_name(name: str) -> str:
     reserved = name.lower().partition(".")[0] in _RESERVED
     if len(name) <= _LONGEST_NAME and _PLAIN.match(name) and not reserved:
         return name
-    kept = _ODD.sub("_", name).strip("_")[: _LONGEST_NAME - 9] or "x"
+    kept = _ODD.sub("_", name).strip("_-")[: _LONGEST_NAME - 9] or "x"
     return f"{kept}-{digest_of(name.encode('utf-8', 'surrogatepass'))[:8]}"
 
 
@@ -140,7 +140,7 @@ def read_format(root: Path) -> None:
     """
     path = root / "format"
     try:
-        text = path.read_text(encoding="utf-8").strip()
+        text = path.read_bytes().decode("utf-8", "replace").rstrip("\r\n")
     except FileNotFoundError:
         raise NotAStore(
             f"no cas-llm store at {root}: it has no file 'format'; make one with: cas-llm init",

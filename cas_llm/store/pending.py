@@ -224,7 +224,7 @@ class Pending:
         try:
             scope = json.loads(read(place / "scope.json"))["scope"]
             names = sorted(path.name for path in place.iterdir())
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return
         for name in names:
             if found := _ENTRY.match(name):

@@ -1,0 +1,160 @@
+"""The command line: which commands there are, and what their ends mean to a shell.
+
+A leaf. Importing it imports typer and nothing else; the module of a command is imported when the
+command runs, so that ``--help`` and a mistyped name cost no more than typer does. Every exit code
+is decided in `main`.
+
+====  =====================================================================
+code  meaning
+====  =====================================================================
+0     done, nothing wrong
+1     problems were found, or an expected failure: its message says what to do
+2     wrong usage or a bad setting
+3     a defect of cas-llm
+130   interrupted
+====  =====================================================================
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple, NoReturn
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from cas_llm.errors import CasLLMError, ConfigError
+
+__all__ = ["COMMANDS", "Command", "app", "main"]
+
+PROBLEMS = 1
+USAGE = 2
+DEFECT = 3
+INTERRUPTED = 130
+
+
+class Command(NamedTuple):
+    """Where a command lives, the panel of ``--help`` it stands in, and its line there."""
+
+    module: str
+    group: str
+    help: str
+
+
+COMMANDS: dict[str, Command] = {
+    "init": Command("init", "Record", "Set up a store in this project."),
+    "demo": Command("demo", "Record", "Record and replay real calls; needs no key, no network."),
+    "pending": Command("pending", "Record", "List, accept or drop answers that wait for a test."),
+    "edit": Command("edit", "Record", "Change an answer by hand, and every test that uses it."),
+    "ls": Command("ls", "Inspect", "List what is recorded."),
+    "show": Command("show", "Inspect", "Show a recording or a test's whole tape, readable."),
+    "explain": Command("explain", "Inspect", "Why a request has its key, or why a test missed."),
+    "stats": Command("stats", "Inspect", "Count recordings, bytes, tokens and money."),
+    "doctor": Command("doctor", "Guard", "Say each setting, where it came from, what is amiss."),
+    "verify": Command("verify", "Guard", "Prove the store: names, references, bytes, keys, git."),
+}
+"""Every command; its module exposes a function of its name."""
+
+
+@dataclass
+class _Choices:
+    """What was said before the command's name."""
+
+    debug: bool = False
+
+
+class _Commands(TyperGroup):
+    """A group that lists `COMMANDS` from the table and imports one when it is about to run."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {
+            name: TyperCommand(name, help=command.help, rich_help_panel=command.group)
+            for name, command in COMMANDS.items()
+        }
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, found if name is None else load(name), rest
+
+
+def load(name: str) -> Any:
+    """The command *name*, imported, as typer runs it."""
+    module = import_module(f"{__name__}.{COMMANDS[name].module}")
+    alone = typer.Typer(add_completion=False)
+    alone.command(name)(getattr(module, name))
+    return get_command(alone)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from cas_llm.cli.output import version
+
+        typer.echo(f"cas-llm {version()}")
+        raise typer.Exit
+
+
+def _choose_debug(context: typer.Context, wanted: bool) -> None:
+    if isinstance(context.obj, _Choices):
+        context.obj.debug = wanted
+
+
+app = typer.Typer(cls=_Commands, add_completion=False, no_args_is_help=True)
+
+
+@app.callback(epilog="Docs and issues: https://pypi.org/project/cas-llm/")
+def _start(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Say the version."),
+    ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug",
+            callback=_choose_debug,
+            is_eager=True,
+            help="Show the traceback of an unexpected failure.",
+        ),
+    ] = False,
+) -> None:
+    """Record every LLM call once, keep the answer in git, replay it for ever."""
+    del version, debug  # their callbacks did what is to be done, before any command is imported
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and end the process with the exit code of the table above."""
+    choices = _Choices()
+    try:
+        get_command(app).main(args=arguments, prog_name="cas-llm", obj=choices)
+        code = 0
+    except CasLLMError as error:
+        code = _expected(error)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last frame of the program
+        code = _unexpected(error, debug=choices.debug)
+    sys.exit(code)
+
+
+def _expected(error: CasLLMError) -> int:
+    sys.stderr.write(f"cas-llm: {error}\n")
+    return USAGE if isinstance(error, ConfigError) else PROBLEMS
+
+
+def _unexpected(error: Exception, *, debug: bool) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    said = " ".join(str(error).split())
+    how = "" if debug else " (the traceback: cas-llm --debug ...)"
+    sys.stderr.write(
+        f"cas-llm: a defect, not your mistake: {type(error).__name__}: {said}; please report it "
+        f"with this line and the command you typed{how}\n"
+    )
+    return DEFECT

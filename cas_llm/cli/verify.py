@@ -1,0 +1,212 @@
+"""``cas-llm verify``: prove the store, and mend it from git.
+
+Brings together what the store may not know of itself: keys, providers, secrets.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cas_llm.cli.options import JsonOption, StoreOption, settings_of
+from cas_llm.cli.output import counted, print_json, progress, say, version
+from cas_llm.errors import ConfigError, FormatTooNew, NotAStore
+from cas_llm.store import layout
+
+if TYPE_CHECKING:
+    from cas_llm.store import Answer
+    from cas_llm.store.repair import Mended
+    from cas_llm.store.verify import Checks, Finding, Subset
+
+_SHOWN = 10
+_STYLES = {"error": "red", "warning": "yellow", "info": "dim"}
+_PART = re.compile(r"(?P<number>\d+)/(?P<of>\d+)\Z|(?P<percent>\d+(?:\.\d+)?)%\Z")
+
+
+def verify(
+    level: Annotated[
+        int,
+        typer.Option(
+            "--level",
+            min=0,
+            max=4,
+            help="0 names, 1 references, 2 bytes, 3 contents and keys, 4 git.",
+        ),
+    ] = 3,
+    subset: Annotated[
+        str, typer.Option("--subset", help="Levels 2 and 3 for a part only: 1/10, or 5%.")
+    ] = "",
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Restore damaged and missing files from git.")
+    ] = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Prove the store: names, references, bytes, keys, git.
+
+    Reads only, unless --repair is given. Ends with 1 if an error was found; warnings and
+    information don't count. Example: cas-llm verify --level 4
+    """
+    root = settings_of(store).store
+    part = parsed_subset(subset)
+    _must_be_readable(root)
+    findings = list(examine(root, level=level, part=part))
+    mended: list[Mended] = []
+    if repair:
+        from cas_llm.store import repair as repairing
+
+        mended = list(repairing.repair(root, findings))
+        findings = list(examine(root, level=level, part=part))
+    if as_json:
+        _print_as_json(root, level, part, findings, mended)
+    else:
+        _print(root, level, part, findings, mended)
+    if any(finding.severity == "error" for finding in findings):
+        raise typer.Exit(1)
+
+
+def examine(root: Path, *, level: int, part: Subset) -> Iterator[Finding]:
+    """Every finding on the store at *root*, with a progress bar for who watches."""
+    from cas_llm.store import census, tracked
+    from cas_llm.store.verify import verify as findings_of
+
+    taken = census.take(root)
+    with progress("verifying", taken.files) as seen:
+        yield from findings_of(root, checks(), level=level, subset=part, census=taken, seen=seen)
+    if level >= 4:
+        with progress("asking git", None) as seen:
+            yield from tracked.compare(root, seen)
+
+
+def checks() -> Checks:
+    """What keys, providers and redaction say of stored bytes, as the store asks for it."""
+    from cas_llm import keys
+    from cas_llm.redact.scan import find_secret
+    from cas_llm.store.verify import Checks
+
+    def parts_of(data: bytes) -> Mapping[str, str]:
+        return keys.parts_of(keys.load_record(data))
+
+    def secret_in(data: bytes) -> str:
+        found = find_secret(data)
+        return f"{found.kind} at {found.path}" if found else ""
+
+    return Checks(parts_of, keys.rederive, lines_of, secret_in, f"cas-llm/{version()}")
+
+
+def lines_of(
+    record_data: bytes, answer: Answer, load_part: Callable[[str, str], bytes]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The lines a reviewer should see of a stored request and its answer."""
+    from cas_llm import keys
+    from cas_llm.providers import provider_for
+
+    record = keys.load_record(record_data)
+    extensions = keys.parts_of(record)
+    body = keys.restore(record.get("body"), lambda digest: load_part(digest, extensions[digest]))
+    provider = provider_for(str(record["api"]).partition("@")[0])
+    response = answer.response
+    message = provider.message(response.body, response.header("content-type"))
+    return tuple(provider.ask(body)), tuple(provider.answer(message))
+
+
+def parsed_subset(text: str) -> Subset:
+    """The part of all files that *text* means: ``n/t``, or a percentage, drawn by chance.
+
+    Raises:
+        ConfigError: it is neither.
+
+    """
+    from cas_llm.store.verify import Subset
+
+    if not text:
+        return Subset()
+    found = _PART.match(text)
+    if found and found["percent"]:
+        percent = float(found["percent"])
+        if 0 < percent <= 100:
+            of = max(1, round(100 / percent))
+            return Subset(random.randrange(of) + 1, of)
+    elif found and 1 <= int(found["number"]) <= int(found["of"]):
+        return Subset(int(found["number"]), int(found["of"]))
+    raise ConfigError(f"{text!r} is no part; write 1/10 or 5%", source="--subset")
+
+
+def _must_be_readable(root: Path) -> None:
+    """Refuse where there is no store at all, or a later one; a damaged one is to be told about."""
+    if not root.is_dir() or not any(root.iterdir()):
+        raise NotAStore(f"no cas-llm store at {root}; make one with: cas-llm init", path=root)
+    try:
+        layout.read_format(root)
+    except FormatTooNew:
+        raise
+    except NotAStore:
+        if not ((root / layout.REQUESTS).is_dir() or (root / layout.OBJECTS).is_dir()):
+            raise
+    except Exception:  # noqa: BLE001, S110 - it becomes a finding
+        pass
+
+
+def _counts(findings: list[Finding]) -> dict[str, int]:
+    return {
+        severity: sum(finding.severity == severity for finding in findings) for severity in _STYLES
+    }
+
+
+def _print_as_json(
+    root: Path, level: int, part: Subset, findings: list[Finding], mended: list[Mended]
+) -> None:
+    from dataclasses import asdict
+
+    document: dict[str, Any] = {
+        "store": str(root),
+        "level": level,
+        "subset": f"{part.number}/{part.of}",
+        "counts": _counts(findings),
+        "findings": [asdict(finding) for finding in findings],
+        "repaired": [asdict(one) for one in mended],
+    }
+    print_json(document)
+
+
+def _print(
+    root: Path, level: int, part: Subset, findings: list[Finding], mended: list[Mended]
+) -> None:
+    for one in mended:
+        say(f"{'repaired' if one.restored else 'not repaired'}: {one.path}: {one.what}")
+        if one.command:
+            say(f"  record it:  {one.command}")
+    for severity, style in _STYLES.items():
+        alike: dict[tuple[str, str], list[Finding]] = {}
+        for finding in findings:
+            if finding.severity == severity:
+                alike.setdefault((finding.code, finding.command), []).append(finding)
+        for group in alike.values():
+            _print_group(group, style)
+    counts = _counts(findings)
+    extent = f", part {part.number} of {part.of}" if part.of > 1 else ""
+    told = ", ".join(
+        counted(counts[name], name, plural)
+        for name, plural in (("error", "errors"), ("warning", "warnings"), ("info", "infos"))
+    )
+    say(f"{root}: level {level}{extent}: {told}", "red" if counts["error"] else "green")
+
+
+def _print_group(group: list[Finding], style: str) -> None:
+    """Findings of one kind that one command mends."""
+    for finding in group[:_SHOWN]:
+        say(f"{finding.code} {finding.severity}  {finding.path}: {finding.what}", style)
+        if finding.why and (finding is group[0] or finding.why != group[0].why):
+            say(f"  why:   {finding.why}")
+        if finding.tests:
+            more = f" and {len(finding.tests) - 3} more" if len(finding.tests) > 3 else ""
+            say(f"  tests: {', '.join(finding.tests[:3])}{more}")
+    if len(group) > _SHOWN:
+        say(f"  and {len(group) - _SHOWN:,} more like it: cas-llm verify --json")
+    if group[0].command:
+        say(f"  next:  {group[0].command}")
