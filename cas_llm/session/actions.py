@@ -51,9 +51,10 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Make the call and tell `recorder` all that comes back."""
+    """Make the call and tell `recorder` all that comes back; `key` is the request's."""
 
     recorder: Recorder
+    key: str = ""
 
 
 Action = Pass | Serve | Wait | Forward

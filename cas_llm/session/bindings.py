@@ -49,7 +49,8 @@ def current() -> Binding | None:
     inherited: Binding | None = threading.current_thread().__dict__.get(_ATTRIBUTE)
     if inherited is not None and inherited.open:
         return inherited
-    return _stack[-1] if _stack else None
+    # A test's binding stays on the stack for a moment after its scope is closed.
+    return next((b for b in reversed(_stack[:]) if b is None or b.open), None)
 
 
 def push(binding: Binding | None) -> None:

@@ -41,7 +41,7 @@ def passed(scope: Scope, runtime: Runtime) -> Written:
     store = runtime.store
     own = store.manifest.tapes_of(scope.name)
     current = pick.current(own, scope.source)
-    if current is not None and scope.kind is Kind.TEST:
+    if current is not None and scope.kind is not Kind.FIXTURE:
         uses = [_without_noise(use, uses[n + 1 :], current, runtime) for n, use in enumerate(uses)]
     added = 0
     for use in uses:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol
@@ -30,11 +30,15 @@ class _Deflate:
 
     def __init__(self) -> None:
         self._inner = zlib.decompressobj()
-        self._first = True
+        self._first: bytes | None = b""
 
     def feed(self, data: bytes) -> bytes:
-        if self._first and data:
-            self._first = False
+        if self._first is not None:
+            data = self._first + data
+            # Two bytes tell the two formats apart.
+            self._first = data if len(data) < 2 else None
+            if self._first is not None:
+                return b""
             try:
                 return self._inner.decompress(data)
             except zlib.error:
@@ -56,13 +60,33 @@ def _brotli() -> Decoder | None:
     return _Plain(feed, lambda: b"")
 
 
+class _Zstd:
+    """A body is one frame or several; a decompressor of the library's reads one."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._inner = make()
+
+    def feed(self, data: bytes) -> bytes:
+        plain = b""
+        while data:
+            if self._inner.eof:
+                self._inner = self._make()
+            plain += self._inner.decompress(data)
+            data = self._inner.unused_data if self._inner.eof else b""
+        return plain
+
+    def finish(self) -> bytes:
+        rest: bytes = self._inner.flush()
+        return rest
+
+
 def _zstd() -> Decoder | None:
     try:
         import zstandard
     except ImportError:
         return None
-    inner = zstandard.ZstdDecompressor().decompressobj()
-    return _Plain(inner.decompress, inner.flush)
+    return _Zstd(lambda: zstandard.ZstdDecompressor().decompressobj())
 
 
 def _gzip() -> Decoder:
@@ -79,10 +103,54 @@ _MAKERS: dict[str, Callable[[], Decoder | None]] = {
 }
 
 
-def decoder_for(encoding: str) -> Decoder | None:
-    """A decoder for the header value *encoding*, or None: not encoded, or none is installed."""
-    names = [name.strip().lower() for name in encoding.split(",") if name.strip()]
-    names = [name for name in names if name != "identity"]
-    if len(names) != 1 or names[0] not in _MAKERS:
-        return None
-    return _MAKERS[names[0]]()
+SAMPLES = {
+    "gzip": bytes.fromhex("1f8b08000000000002ffab00008316dc8c01000000"),
+    "x-gzip": bytes.fromhex("1f8b08000000000002ffab00008316dc8c01000000"),
+    "deflate": bytes.fromhex("789cab000000790079"),
+    "br": bytes.fromhex("0b00807803"),
+    "zstd": bytes.fromhex("28b52ffd200109000078"),
+}
+"""The text ``x`` in each coding, to find out what an HTTP library reads."""
+
+
+class _Chain:
+    """Several codings on one another, the last one outermost."""
+
+    def __init__(self, decoders: list[Decoder]) -> None:
+        self._decoders = decoders
+
+    def feed(self, data: bytes) -> bytes:
+        for decoder in self._decoders:
+            data = decoder.feed(data)
+        return data
+
+    def finish(self) -> bytes:
+        rest = b""
+        for decoder in self._decoders:
+            rest = (decoder.feed(rest) if rest else b"") + decoder.finish()
+        return rest
+
+
+def names_in(encoding: str) -> list[str]:
+    """The codings that the header value *encoding* names, in the order they were applied."""
+    names = (name.strip().lower() for name in encoding.split(","))
+    return [name for name in names if name not in {"", "identity"}]
+
+
+def decoder_for(encoding: str, readable: Collection[str] | None = None) -> Decoder | None:
+    """A decoder for the header value *encoding*, or None: not encoded, or not to be decoded.
+
+    *readable* are the codings that the reader of the body undoes itself (by default all): what a
+    program gets encoded it must get encoded again.
+    """
+    decoders = []
+    for name in reversed(names_in(encoding)):
+        if name not in _MAKERS or (readable is not None and name not in readable):
+            return None
+        decoder = _MAKERS[name]()
+        if decoder is None:
+            return None
+        decoders.append(decoder)
+    if len(decoders) > 1:
+        return _Chain(decoders)
+    return decoders[0] if decoders else None

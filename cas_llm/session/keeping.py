@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cas_llm import prices
+from cas_llm.providers import PYTHON
 from cas_llm.providers.base import Usage
 from cas_llm.redact import Redactor
 from cas_llm.redact.scan import scan_for_secrets
@@ -37,6 +38,8 @@ class Kept:
 
 def cost_of(asked: Asked, message: Any) -> tuple[Usage | None, float | None]:
     """The tokens of an answer and their price in US dollars."""
+    if asked.api is PYTHON:
+        return None, 0.0
     usage = asked.provider.usage(message)
     if usage is None:
         return None, 0.0 if asked.api.name.endswith("@loopback") else None

@@ -61,6 +61,7 @@ def find(asked: Asked, runtime: Runtime, exhausted: str) -> Found | Absent:
             number = asked.scope.claim(runtime.run, asked.key, number)
         ordinal = pick.at(sequence.digests, number, exhausted)
         if ordinal is None:
+            asked.scope.give_back(runtime.run, asked.key, number)
             return Absent(sequence, held=len(sequence.digests))
         return Found(sequence.digests[ordinal - 1], ordinal)
     waiting = _captured_before(asked, runtime)
@@ -96,8 +97,9 @@ def find_captured(asked: Asked, runtime: Runtime) -> Found | None:
 
 
 def is_repeated_error(answer: Answer, found: Found, asked: Asked) -> bool:
-    """Whether a recorded error would serve a repetition while recording, which it never does."""
-    return asked.mode.records and answer.response.status >= 400 and asked.number > found.ordinal
+    """Whether what would serve a repetition while recording never does: an error, half a stream."""
+    broken = answer.response.status >= 400 or answer.response.incomplete
+    return asked.mode.records and broken and asked.number > found.ordinal
 
 
 def edited(asked: Asked, runtime: Runtime) -> Found | None:

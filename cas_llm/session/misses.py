@@ -110,7 +110,7 @@ def headline(problem: Problem) -> str:
 def explain(problem: Problem, *, test: str = "") -> str:
     """The whole explanation: headline, nearest recording, where it differs, what to do.
 
-    *test* is the test it was found in, where the problem's own scope is a fixture's.
+    *test* is the test (or the file, while it is imported) in which pytest found it.
     """
     lines = [headline(problem)]
     if problem.turns:
@@ -132,7 +132,7 @@ def explain(problem: Problem, *, test: str = "") -> str:
 
 
 def _nearest_lines(problem: Problem) -> list[str]:
-    if problem.kind == UNREADABLE:
+    if problem.kind == UNREADABLE or problem.told_elsewhere:
         return []
     if problem.store_empty:
         return ["  The store is empty, so there is nothing near it."]
@@ -200,12 +200,14 @@ def _remedies(differences: Sequence[Difference]) -> list[str]:
 def record_command(problem: Problem, *, test: str = "") -> str:
     """The command that records what is missing."""
     name = test or problem.scope
+    # What cannot be read is there, so only asking anew replaces it.
+    mode = "capture" if problem.kind == UNREADABLE else "fallback"
     if "conftest.py::" in name:
         # A fixture's: whichever test asks for it.
-        return "pytest --cas-llm=fallback"
-    if "::" in name and not name.startswith("use::"):
-        return f"pytest {shlex.quote(name)} --cas-llm=fallback"
-    return "run it once with CAS_LLM_MODE=fallback"
+        return f"pytest --cas-llm={mode}"
+    if test or ("::" in name and not name.startswith("use::")):
+        return f"pytest {shlex.quote(name)} --cas-llm={mode}"
+    return f"run it once with CAS_LLM_MODE={mode}"
 
 
 def price_text(problems: Sequence[Problem]) -> str:

@@ -7,16 +7,17 @@ else is making comes back as `Wait`.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from cas_llm import prices
-from cas_llm.config import Rank, Settings
+from cas_llm.config import Rank, Settings, read_option
 from cas_llm.errors import SecretFound, StoreError
 from cas_llm.keys import Rules, key_record
 from cas_llm.modes import Act, Mode, decide
-from cas_llm.providers import identify, provider_for
+from cas_llm.providers import PYTHON, identify, provider_for
 from cas_llm.providers.base import Usage
 from cas_llm.session import families, keeping, lookup, misses, policy
 from cas_llm.session.actions import Action, Forward, Mark, Pass, Serve, Wait
@@ -28,7 +29,7 @@ from cas_llm.session.nearest import nearest
 from cas_llm.session.recorder import Heard, Recorder
 from cas_llm.session.runtime import Runtime
 from cas_llm.session.scopes import Kind, Scope
-from cas_llm.store import Answer
+from cas_llm.store import Answer, pick
 from cas_llm.streams.pacing import delays
 from cas_llm.wire import Request, Response
 
@@ -67,12 +68,12 @@ class Session:
             return self._pass_or_block(request, scope)
         mode = self._mode(request, scope)
         namespace = request.header(policy.NAMESPACE_HEADER) or settings.namespace
-        repeat = request.header(policy.REPEAT_HEADER) or settings.repeat or _usual(mode, scope)
+        repeat = _repeat(request) or settings.repeat or _usual(mode, scope)
         api = identify(request, settings.hosts)
         record = key_record(
             request, api.name, self._rules_for(namespace), self.runtime.redactor(settings).text
         )
-        mock = self.runtime.mocks.get((id(scope), record.key)) if self.runtime.mocks else None
+        mock = scope.home.mocks.get(record.key)
         number = order = 0
         if mock is None and mode is not Mode.DISABLED:
             number, order = scope.take(self.runtime.run, record.key, claimed=mode.records)
@@ -91,6 +92,45 @@ class Session:
         if mock is not None:
             return self._serve(asked, Found("", 1), mock)
         return self._decide(asked) if number else self._unstored(asked)
+
+    def begin_call(self, request: Request, scope: Scope, *, anew: bool = False) -> Action:
+        """What to do with a call of a function, in the form `cas_llm.functions` gives it.
+
+        It has one ordinal however often it is asked, so a repetition is always a hit. With *anew*
+        the call is made and its answer stored as a new take, unless nothing is stored at all.
+        """
+        asked = self._called(request, scope)
+        if asked.mode is Mode.DISABLED:
+            return self._unstored(asked)
+        if not anew:
+            return self._decide(asked)
+        if scope.kind is Kind.SHARED:
+            self.runtime.begin_take(asked.key)
+        return self._forward(replace(asked, mode=Mode.CAPTURE), flight="")
+
+    def peek(self, request: Request, scope: Scope) -> Response | None:
+        """The recorded answer to a call of a function, if there is one; never refuses."""
+        asked = self._called(request, scope)
+        found = lookup.find(asked, self.runtime, self.settings.exhausted)
+        if not isinstance(found, Found):
+            return None
+        return self._serve(asked, found, self.runtime.store.load(found.digest)).response
+
+    def _called(self, request: Request, scope: Scope) -> Asked:
+        namespace = request.header(policy.NAMESPACE_HEADER) or self.settings.namespace
+        redactor = self.runtime.redactor(self.settings)
+        return Asked(
+            request=request,
+            api=PYTHON,
+            provider=provider_for(PYTHON.family),
+            record=key_record(request, PYTHON.name, self._rules_for(namespace), redactor.text),
+            scope=scope,
+            mode=self._mode(request, scope),
+            repeat="once",
+            number=1,
+            order=time.monotonic_ns(),
+            began=time.perf_counter(),
+        )
 
     def _decide(self, asked: Asked) -> Action:
         try:
@@ -177,21 +217,28 @@ class Session:
         if refusal is not None:
             return refusal
         flight = self._flight(asked)
-        if not self.runtime.run.take_off(flight):
-            run = self.runtime.run
-            return Wait(over=lambda: not run.in_flight(flight), again=lambda: self._decide(asked))
+        run = self.runtime.run
+        if not run.take_off(flight):
+            if not run.is_own(flight):
+                flying = functools.partial(run.in_flight, flight)
+                return Wait(over=lambda: not flying(), again=lambda: self._decide(asked))
+            # The program still reads its first stream of this request: it would wait for itself.
+            flight = f"{flight}.{asked.number}"
+            run.take_off(flight)
         # Whoever held the flight may have landed between our look-up and our taking off.
         found = self._find_quietly(asked)
         if found is not None:
             self.runtime.run.land(flight)
             return self._decide(asked)
-        return Forward(
-            Recorder(
-                asked.provider,
-                store=lambda heard: self._heard(asked, heard, flight),
-                give_up=lambda error: self._gave_up(asked, flight, error),
-            )
+        return self._forward(asked, flight)
+
+    def _forward(self, asked: Asked, flight: str) -> Forward:
+        recorder = Recorder(
+            asked.provider,
+            store=lambda heard: self._heard(asked, heard, flight),
+            give_up=lambda error: self._gave_up(asked, flight, error),
         )
+        return Forward(recorder, asked.key)
 
     def _find_quietly(self, asked: Asked) -> Found | None:
         try:
@@ -229,7 +276,8 @@ class Session:
             asked.scope.give_back(run, asked.key, asked.number)
             self._trouble(asked, kind, detail=str(error))
         finally:
-            run.land(flight)
+            if flight:
+                run.land(flight)
         self._follow(heard.response)
         self._note_live(asked, heard, cost, digest, stored=stored)
 
@@ -258,7 +306,8 @@ class Session:
 
     def _gave_up(self, asked: Asked, flight: str, _error: BaseException | None) -> None:
         asked.scope.give_back(self.runtime.run, asked.key, asked.number)
-        self.runtime.run.land(flight)
+        if flight:
+            self.runtime.run.land(flight)
 
     def _unstored(self, asked: Asked) -> Action:
         refusal = self._live_problem(asked)
@@ -274,6 +323,9 @@ class Session:
 
     def _live_problem(self, asked: Asked) -> Serve | None:
         """The refusal of a call that may not be made, whatever the mode says."""
+        if asked.api is PYTHON:
+            # It leaves nowhere; what its body asks of a provider is judged by itself.
+            return None
         if policy.placeholder_in(asked.request.headers):
             variable = policy.key_variable(asked.api.family)
             detail = (
@@ -313,7 +365,9 @@ class Session:
     ) -> Serve:
         problem = self._trouble(asked, kind, detail=detail, notes=notes)
         if asked.number:
-            asked.scope.give_back(self.runtime.run, asked.key, asked.number)
+            # In replay the claim of this number, if there is one, is another process's.
+            claimed = asked.mode.records
+            asked.scope.give_back(self.runtime.run, asked.key, asked.number, claimed=claimed)
         self._count(
             asked.scope,
             Call(
@@ -336,7 +390,9 @@ class Session:
         scope, store = asked.scope, self.runtime.store
         near = nearest(asked, self.runtime) if kind == misses.NOT_RECORDED else None
         ask = asked.ask
-        tape = max(scope.tapes(store), key=lambda t: t.take, default=None)
+        tape = None
+        if kind == misses.NOT_RECORDED:
+            tape = pick.current(scope.tapes(store), scope.source)
         problem = Problem(
             kind=kind,
             scope=scope.name,
@@ -353,8 +409,8 @@ class Session:
                 and next(store.manifest.shared(), None) is None
             ),
             pending=lookup.waits(asked, self.runtime),
-            turn=len(scope.served) + 1 if tape and kind == misses.NOT_RECORDED else 0,
-            turns=len(tape.turns) if tape and kind == misses.NOT_RECORDED else 0,
+            turn=len(scope.served) + 1 if tape else 0,
+            turns=len(tape.turns) if tape else 0,
             price=self._estimate(asked),
             notes=notes,
         )
@@ -435,6 +491,13 @@ def replayable(response: Response) -> Response:
         return response
     kept = [pair for pair in response.headers if not pair[0].startswith("retry-after")]
     return replace(response, headers=(*kept, ("retry-after-ms", "1")))
+
+
+def _repeat(request: Request) -> str:
+    asked_for = request.header(policy.REPEAT_HEADER)
+    if asked_for:
+        read_option("repeat", asked_for, f"header {policy.REPEAT_HEADER}")
+    return asked_for
 
 
 def _usual(mode: Mode, scope: Scope) -> str:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from cas_llm.providers.base import Provider
-from cas_llm.session.encodings import Decoder, decoder_for
+from cas_llm.session.encodings import Decoder, decoder_for, names_in
 from cas_llm.streams.sse import SSEParser
 from cas_llm.wire import Chunk, Headers, Response, header
 
@@ -84,12 +84,15 @@ class Recorder:
         """Whether the call has ended, one way or another."""
         return self._over
 
-    def head(self, status: int, headers: Headers) -> None:
-        """The status line and headers came in; header names in lower case."""
+    def head(self, status: int, headers: Headers, readable: Collection[str] | None = None) -> None:
+        """The status line and headers came in; header names in lower case.
+
+        *readable* are the content codings that the HTTP library undoes for the program.
+        """
         self._status = status
         self._headers = headers
         self._first = time.perf_counter() - self._began
-        self._decoder = decoder_for(header(headers, "content-encoding"))
+        self._decoder = decoder_for(header(headers, "content-encoding"), readable)
         if header(headers, "content-type").startswith("text/event-stream"):
             self._events = SSEParser()
 
@@ -141,7 +144,7 @@ class Recorder:
                 return
             self._over = True
         seconds = time.perf_counter() - self._began
-        encoded = bool(self._raw)
+        encoded = bool(names_in(header(self._headers, "content-encoding")))
         if self._decoder is not None:
             try:
                 rest = self._decoder.finish()

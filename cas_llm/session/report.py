@@ -21,6 +21,7 @@ def problem_document(problem: Problem) -> dict[str, Any]:
     return {
         "kind": problem.kind,
         "scope": problem.scope,
+        "what": problem.what,
         "key": problem.key,
         "api": problem.api,
         "model": problem.model,

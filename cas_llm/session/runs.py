@@ -10,6 +10,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -41,6 +42,7 @@ class Run:
         self._owner = os.getpid() if owner else 0
         self._lock = threading.Lock()
         self._spent = 0.0
+        self._pilots: dict[str, tuple[int, int]] = {}
 
     @classmethod
     def beside(cls, store_root: Path) -> Run:
@@ -74,6 +76,7 @@ class Run:
         """Whether this caller may make the call *flight*; false while another one makes it."""
         path = self.folder / "flights" / flight
         if _create(path, str(os.getpid())):
+            self._pilots[flight] = _caller()
             return True
         if not _pilot_alive(path):
             # The process died over its call; whoever removes the file first may try again.
@@ -83,7 +86,12 @@ class Run:
 
     def land(self, flight: str) -> None:
         """Say that the call *flight* is over, whatever came of it."""
+        self._pilots.pop(flight, None)
         (self.folder / "flights" / flight).unlink(missing_ok=True)
+
+    def is_own(self, flight: str) -> bool:
+        """Whether this very thread or task makes the call *flight*: it would wait for itself."""
+        return self._pilots.get(flight) == _caller()
 
     def in_flight(self, flight: str) -> bool:
         """Whether somebody makes the call *flight*."""
@@ -163,6 +171,17 @@ def _create(path: Path, content: str = "") -> bool:
         os.write(handle, content.encode("ascii"))
     os.close(handle)
     return True
+
+
+def _caller() -> tuple[int, int]:
+    """The running thread, and the running task of asyncio or trio where there is one."""
+    task = None
+    asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
+    with contextlib.suppress(RuntimeError):
+        task = asyncio.current_task() if asyncio else None
+    with contextlib.suppress(RuntimeError):
+        task = task or (trio.lowlevel.current_task() if trio else None)
+    return threading.get_ident(), id(task) if task else 0
 
 
 def _pilot_alive(path: Path) -> bool:

@@ -13,7 +13,7 @@ from cas_llm.redact import Redactor, secret_variables
 from cas_llm.session.log import Log
 from cas_llm.session.runs import Run
 from cas_llm.session.scopes import Scope
-from cas_llm.store import Answer, Store
+from cas_llm.store import Store
 
 
 class Runtime:
@@ -25,7 +25,6 @@ class Runtime:
         atexit.register(self.run.close)
         self.log = Log()
         self.matched: set[str] = set()
-        self.mocks: dict[tuple[int, str], Answer] = {}
         self._takes: dict[str, int] = {}
         self._redactor = Redactor()
         self._redactor_for: tuple[int, object] = (0, ())
@@ -46,6 +45,11 @@ class Runtime:
             others = [entry.take for entry in entries if entry.run != self.run.id]
             self._takes[key] = min(mine) if mine else max(others, default=-1) + 1
         return self._takes[key]
+
+    def begin_take(self, key: str) -> None:
+        """Record the shared *key* under a take above all there are from now on."""
+        entries = self.store.manifest.shared_of(key)
+        self._takes[key] = max((entry.take for entry in entries), default=-1) + 1
 
     def child_description(self, settings: Settings, scope: Scope) -> Mapping[str, Any]:
         """What a child process needs to join this run (see `cas_llm.child`)."""

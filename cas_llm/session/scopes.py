@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from typing import Any
@@ -15,11 +15,12 @@ from typing import Any
 from cas_llm.session.misses import Problem
 from cas_llm.session.runs import Run
 from cas_llm.session.sources import source_digest
-from cas_llm.store import Store, Tape
+from cas_llm.store import Answer, Store, Tape
 from cas_llm.store.pending import Waiting
 from cas_llm.store.pick import Served
 
 SHARED = "shared"
+_OPENINGS = itertools.count(1)
 
 
 class Kind(Enum):
@@ -66,12 +67,16 @@ class Scope:
     uses: dict[tuple[str, int], Use] = field(default_factory=dict)
     recorded: dict[str, dict[int, str]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    mocks: dict[str, Answer] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.owner = self.owner or f"{self.name}#{os.getpid()}#{id(self)}#{self.attempt}"
+        # Not id(): a later scope may get a dead one's, and with it the claims it left.
+        self.owner = self.owner or f"{self.name}#{os.getpid()}#{next(_OPENINGS)}#{self.attempt}"
         self.lock = threading.RLock()
         self._taken: dict[str, set[int]] = {}
         self._pid = os.getpid()
+        self._bodies = itertools.count(1)
+        self._home: Scope | None = None
         self._tapes: tuple[Tape, ...] | None = None
         self._waiting: list[Waiting] | None = None
 
@@ -84,6 +89,11 @@ class Scope:
     def joined(self) -> bool:
         """Whether another process opened the scope, and so writes its tape."""
         return self._pid != os.getpid()
+
+    @property
+    def home(self) -> Scope:
+        """The scope whose call of a function this one lies within, else this one."""
+        return self._home or self
 
     @cached_property
     def source(self) -> str:
@@ -126,22 +136,54 @@ class Scope:
             self._taken.setdefault(key, set()).add(number)
         return number
 
-    def give_back(self, run: Run, key: str, number: int) -> None:
-        """Let the next ask of *key* have the number *number*."""
+    def give_back(self, run: Run, key: str, number: int, *, claimed: bool = True) -> None:
+        """Let the next ask of *key* have the number *number*; *claimed* as it was taken."""
         with self.lock:
             self._taken.get(key, set()).discard(number)
-        if run.started:
+        if claimed and run.started:
             run.unclaim(self.owner, key, number)
 
     def use(self, use: Use) -> None:
         """Note an answer the scope was given."""
         with self.lock:
-            self.uses.setdefault((use.key, use.ordinal), use)
-            served = (use.key, use.ordinal, use.digest)
+            place = (use.key, use.ordinal)
+            served = (*place, use.digest)
+            if place in self.uses and use.fresh and served not in self.served:
+                # Recorded anew after it was served: the tape holds what the scope got last.
+                self.served = [other for other in self.served if other[:2] != place]
+                del self.uses[place]
+            self.uses.setdefault(place, use)
             if served not in self.served:
                 self.served.append(served)
             if use.fresh:
                 self.recorded.setdefault(use.key, {})[use.ordinal] = use.digest
+
+    def body(self) -> Scope:
+        """A scope for the requests that the body of a function makes, counted by themselves.
+
+        They belong to the same tape and wait for the same scope to pass; `enclose` notes them.
+        Shared scopes and those of another process have no tape here, so theirs is the same scope.
+        """
+        if self.kind is Kind.SHARED or self.joined:
+            return self
+        with self.lock:
+            owner = f"{self.owner}/{next(self._bodies)}"
+        inner = Scope(
+            self.name, self.kind, self.origin, self.locked, self.attempt, self.staged, owner
+        )
+        inner.problems, inner._home = self.problems, self.home
+        return inner
+
+    def enclose(self, key: str, inner: Scope) -> None:
+        """Note what the body *inner* used as lying within the call *key*, and close it."""
+        if inner is self:
+            return
+        inner.closed = True
+        within = [call for use in inner.in_order() for call in ((use.key, use.digest), *use.within)]
+        with self.lock:
+            use = self.uses.get((key, 1))
+            if use is not None:
+                self.uses[key, 1] = replace(use, within=tuple(dict.fromkeys(within)))
 
     def in_order(self) -> list[Use]:
         """What the scope used, in the order the requests began."""

@@ -7,6 +7,8 @@ mock), the wrapper stands aside.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +20,14 @@ from cas_llm.patching import Ledger
 from cas_llm.session import Forward, Pass, Serve, Wait, policy
 from cas_llm.session.actions import Action, Mark
 from cas_llm.session.bindings import Binding, current
+from cas_llm.session.encodings import SAMPLES
 from cas_llm.transports.streams import Streams, pause
 from cas_llm.wire import Headers, Request
 
 _WAIT_SECONDS = 0.005
+
+DECIDED = "cas_llm_decided"
+"""The extension of a request that a session has decided on: the transport below only sends it."""
 
 
 class Adapter:
@@ -29,6 +35,7 @@ class Adapter:
 
     def __init__(self, library: ModuleType) -> None:
         self._response = library.Response
+        self._readable = readable_codings(library)
         self._streams = Streams(library)
 
     def wrap(
@@ -47,44 +54,52 @@ class Adapter:
     def _sync(self, call: Callable[..., Any], aside: Callable[[Any], bool]) -> Callable[..., Any]:
         def handle_request(transport: Any, request: Any) -> Any:
             binding = current()
-            if binding is None or aside(transport):
+            if binding is None or aside(transport) or DECIDED in request.extensions:
                 return call(transport, request)
             if not _may_count(request, binding):
                 return call(transport, request)
-            action = self._begin(binding, request, request.read())
-            while isinstance(action, Wait):
-                while not action.over():
-                    time.sleep(_WAIT_SECONDS)
-                action = action.again()
-            if isinstance(action, Serve):
-                return self._serve(action, request, self._streams.served(action))
-            strip_controls(request)
-            if isinstance(action, Pass):
-                return call(transport, request)
-            return self._forward(call, transport, request, action)
+            return self.handle(binding, functools.partial(call, transport), request)
 
         return handle_request
 
     def _async(self, call: Callable[..., Any], aside: Callable[[Any], bool]) -> Callable[..., Any]:
         async def handle_async_request(transport: Any, request: Any) -> Any:
             binding = current()
-            if binding is None or aside(transport):
+            if binding is None or aside(transport) or DECIDED in request.extensions:
                 return await call(transport, request)
             if not _may_count(request, binding):
                 return await call(transport, request)
-            action = self._begin(binding, request, await request.aread())
-            while isinstance(action, Wait):
-                while not action.over():
-                    await pause(_WAIT_SECONDS)
-                action = action.again()
-            if isinstance(action, Serve):
-                return self._serve(action, request, self._streams.served_async(action))
-            strip_controls(request)
-            if isinstance(action, Pass):
-                return await call(transport, request)
-            return await self._forward_async(call, transport, request, action)
+            return await self.handle_async(binding, functools.partial(call, transport), request)
 
         return handle_async_request
+
+    def handle(self, binding: Binding, call: Callable[[Any], Any], request: Any) -> Any:
+        """The response to *request*: what *binding*'s session has, or what *call* brings."""
+        action = self._begin(binding, request, request.read())
+        while isinstance(action, Wait):
+            while not action.over():
+                time.sleep(_WAIT_SECONDS)
+            action = action.again()
+        if isinstance(action, Serve):
+            return self._serve(action, request, self._streams.served(action))
+        strip_controls(request)
+        if isinstance(action, Pass):
+            return call(request)
+        return self._forward(call, request, action)
+
+    async def handle_async(self, binding: Binding, call: Callable[[Any], Any], request: Any) -> Any:
+        """See `handle`; *call* gives an awaitable."""
+        action = self._begin(binding, request, await request.aread())
+        while isinstance(action, Wait):
+            while not action.over():
+                await pause(_WAIT_SECONDS)
+            action = action.again()
+        if isinstance(action, Serve):
+            return self._serve(action, request, self._streams.served_async(action))
+        strip_controls(request)
+        if isinstance(action, Pass):
+            return await call(request)
+        return await self._forward_async(call, request, action)
 
     @staticmethod
     def _begin(binding: Binding, request: Any, body: bytes) -> Action:
@@ -99,41 +114,47 @@ class Adapter:
             extensions={"http_version": b"HTTP/1.1", "cas_llm": serve.mark},
         )
 
-    def _forward(
-        self, call: Callable[..., Any], transport: Any, request: Any, action: Forward
-    ) -> Any:
+    def _forward(self, call: Callable[[Any], Any], request: Any, action: Forward) -> Any:
         recorder = action.recorder
         allowance = tripwire.allowed(request.url.host)
         allowance.__enter__()
         try:
-            response = call(transport, request)
+            response = call(request)
             self._note_head(response, action)
         except BaseException as error:
             recorder.fail(error)
             allowance.__exit__(None, None, None)
             raise
         response.stream = self._streams.live(response.stream, recorder, allowance)
+        if _is_read(response):
+            with contextlib.closing(response.stream) as whole:
+                for _ in whole:
+                    pass
         return response
 
     async def _forward_async(
-        self, call: Callable[..., Any], transport: Any, request: Any, action: Forward
+        self, call: Callable[[Any], Any], request: Any, action: Forward
     ) -> Any:
         recorder = action.recorder
         allowance = tripwire.allowed(request.url.host)
         allowance.__enter__()
         try:
-            response = await call(transport, request)
+            response = await call(request)
             self._note_head(response, action)
         except BaseException as error:
             recorder.fail(error)
             allowance.__exit__(None, None, None)
             raise
         response.stream = self._streams.live_async(response.stream, recorder, allowance)
+        if _is_read(response):
+            async with contextlib.aclosing(response.stream) as whole:
+                async for _ in whole:
+                    pass
         return response
 
-    @staticmethod
-    def _note_head(response: Any, action: Forward) -> None:
-        action.recorder.head(response.status_code, wire_headers(response.headers))
+    def _note_head(self, response: Any, action: Forward) -> None:
+        headers = wire_headers(response.headers)
+        action.recorder.head(response.status_code, headers, self._readable)
         response.extensions = {**response.extensions, "cas_llm": Mark("live")}
 
 
@@ -143,6 +164,20 @@ def patch_library(module: ModuleType, ledger: Ledger) -> None:
     home = module.__name__
     for name in ("HTTPTransport", "AsyncHTTPTransport"):
         adapter.wrap(getattr(module, name), ledger, pool_is_mocked, home=home)
+
+
+@functools.cache
+def readable_codings(library: ModuleType) -> frozenset[str]:
+    """The content codings that *library* undoes; it depends on what is installed beside it."""
+
+    def reads(name: str, sample: bytes) -> bool:
+        head = {"content-encoding": name}
+        try:
+            return bool(library.Response(200, headers=head, content=sample).content == b"x")
+        except library.DecodingError:
+            return False
+
+    return frozenset(name for name, sample in SAMPLES.items() if reads(name, sample))
 
 
 def is_genuine(handler: Any, home: str) -> bool:
@@ -184,6 +219,11 @@ def strip_controls(request: Any) -> None:
     for name in policy.CONTROL_HEADERS:
         if name in request.headers:
             del request.headers[name]
+
+
+def _is_read(response: Any) -> bool:
+    """Whether the transport gave a body as a whole, as mocks do, so that nobody will read it."""
+    return hasattr(response, "_content")
 
 
 def _may_count(request: Any, binding: Binding) -> bool:

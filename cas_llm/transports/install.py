@@ -65,16 +65,17 @@ class ProviderGuard:
         mode = session.settings.mode
         if mode is Mode.DISABLED:
             return None
-        kind = misses.BLOCKED if mode is Mode.REPLAY else misses.UNSEEN
-        problem = Problem(
-            kind=kind,
-            scope=scope.name,
-            what=f"{how} to {host}",
-            detail=_REFUSED if mode is Mode.REPLAY else _UNRECORDED,
-        )
+        if mode is not Mode.REPLAY:
+            unseen = Problem(misses.UNSEEN, scope.name, f"calls to {host}", detail=_UNRECORDED)
+            # Looked up, connected, every write: one thing to know.
+            if unseen not in scope.problems:
+                session.report(scope, unseen)
+            return None
+        what = f"{how} to {host}"
+        problem = Problem(misses.BLOCKED, scope.name, what, detail=_REFUSED)
         session.runtime.log.blocked += 1
         session.report(scope, problem)
-        return misses.explain(problem) if mode is Mode.REPLAY else None
+        return misses.explain(problem)
 
 
 _REFUSED = (

@@ -89,6 +89,10 @@ def _live(base: Any) -> Any:
                 self._recorder.close()
                 self._allowance.__exit__(None, None, None)
 
+        def __del__(self) -> None:
+            # Nobody read or closed it; whoever waits for the answer must not wait for ever.
+            self._recorder.fail()
+
     return LiveStream
 
 
@@ -128,6 +132,10 @@ def _live_async(base: Any) -> Any:
                 if not self._recorder.over:
                     await in_thread(self._recorder.close)
                 self._allowance.__exit__(None, None, None)
+
+        def __del__(self) -> None:
+            # As above; also where a loop was closed under a stream.
+            self._recorder.fail()
 
     return LiveAsyncStream
 
