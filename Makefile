@@ -22,6 +22,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -p cas_llm.pytest_plugin tests/recorded
 
 # One at a time: some of them measure. No slow test (exit code 5) is not a failure.
 test-slow: $(VENV)/.dev
