@@ -14,12 +14,13 @@ from cas_llm.providers.hosts import (
     KNOWN_HOSTS,
     is_provider_host,
 )
-from cas_llm.providers.identify import Api, identify, is_loopback, looks_like_llm
+from cas_llm.providers.identify import PYTHON, Api, identify, is_loopback, looks_like_llm
 
 __all__ = [
     "BASE_URL_VARIABLES",
     "KEY_VARIABLES",
     "KNOWN_HOSTS",
+    "PYTHON",
     "Api",
     "Generic",
     "Provider",

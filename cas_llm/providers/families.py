@@ -16,6 +16,7 @@ _CLASSES = {
     "gemini": "Gemini",
     "cohere": "Cohere",
     "bedrock": "Bedrock",
+    "python": "Python",
 }
 
 

@@ -55,6 +55,10 @@ class Api:
     known: bool
 
 
+PYTHON = Api("python", "python", known=True)
+"""The API of a function's calls; no address has it."""
+
+
 def identify(request: Request, hosts: Mapping[str, str] = {}) -> Api:
     """The API that *request* speaks to.
 

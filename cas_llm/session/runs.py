@@ -81,7 +81,9 @@ class Run:
         if not _pilot_alive(path):
             # The process died over its call; whoever removes the file first may try again.
             path.unlink(missing_ok=True)
-            return _create(path, str(os.getpid()))
+            if _create(path, str(os.getpid())):
+                self._pilots[flight] = _caller()
+                return True
         return False
 
     def land(self, flight: str) -> None:
