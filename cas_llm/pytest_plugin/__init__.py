@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MARKER = "cas_llm"
 _RUNNING: pytest.StashKey[Running] = pytest.StashKey()
+_OPTIONS = ("mode", "store", "report", "max_cost", "live_on_ci", "strict", "replace_edited")
 _INI_LISTS = ("hosts", "ignore_hosts", "normalise", "redact", "record_errors")
 _INI_TEXTS = (
     "mode",
@@ -97,6 +98,11 @@ def pytest_configure(config: pytest.Config) -> None:
         "cas_llm(mode=None, locked=False, **settings): how this test's LLM calls are recorded; "
         "locked=True keeps its recordings out of every re-record",
     )
+    if _RUNNING not in config.stash and config.pluginmanager.hasplugin("xdist"):
+        from cas_llm.pytest_plugin.workers import Latecomers
+
+        late = Latecomers(lambda: config.stash.get(_RUNNING, None), lambda: _start(config))
+        config.pluginmanager.register(late, "cas_llm_latecomers")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -104,6 +110,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _start(config)
     if running := config.stash.get(_RUNNING, None):
         running.collected(items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if running := item.config.stash.get(_RUNNING, None):
+        running.refuse(item)
 
 
 @pytest.fixture
@@ -119,13 +131,16 @@ def cas_llm_config() -> dict[str, Any]:
     return {}
 
 
+@pytest.fixture
+def _cas_llm_settings(request: pytest.FixtureRequest, cas_llm_config: dict[str, Any]) -> None:
+    """Makes what `cas_llm_config` says hold; asked for where that is overridden."""
+    request.config.stash[_RUNNING].override(request.node, cas_llm_config)
+
+
 def is_asked_for(config: pytest.Config) -> bool:
     """Whether anything asks for cas-llm before a test does."""
     options = config.known_args_namespace
-    if any(
-        getattr(options, f"cas_llm_{name}", None)
-        for name in ("mode", "store", "report", "max_cost", "live_on_ci", "strict")
-    ):
+    if any(getattr(options, f"cas_llm_{name}", None) for name in _OPTIONS):
         return True
     if os.environ.get("CAS_LLM_MODE") or os.environ.get("CAS_LLM_STORE"):
         return True
@@ -156,7 +171,7 @@ def _wants(item: pytest.Item) -> bool:
     )
 
 
-def _start(config: pytest.Config) -> None:
+def _start(config: pytest.Config) -> Running:
     from cas_llm.errors import ConfigError
     from cas_llm.pytest_plugin.running import Running
 
@@ -171,6 +186,7 @@ def _start(config: pytest.Config) -> None:
         from cas_llm.pytest_plugin.workers import Workers
 
         config.pluginmanager.register(Workers(running), "cas_llm_workers")
+    return running
 
 
 def pytest_report_header(config: pytest.Config) -> Iterator[str] | list[str]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cas_llm.pytest_plugin.origins import origin_of_function
-from cas_llm.session import Kind, Runtime, Scope
+from cas_llm.pytest_plugin.origins import FOREIGN, origin_of_function
+from cas_llm.session import Kind, Scope
 
 _PLAIN = (str, int, float, bool, type(None))
 
@@ -16,23 +16,28 @@ _PLAIN = (str, int, float, bool, type(None))
 class WideFixtures:
     """The wider fixtures of a pytest session, and which of them a passing test has used."""
 
-    def __init__(self, runtime: Runtime, root: Path) -> None:
-        self._runtime = runtime
-        self._root = root
+    def __init__(self, root: Path) -> None:
+        self._root = root.resolve()
         self._opened: dict[int, Scope] = {}
         self._all: list[Scope] = []
         self._vouched: set[int] = set()
 
     def scope_for(
-        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+        self,
+        fixturedef: pytest.FixtureDef[Any],
+        request: pytest.FixtureRequest,
+        *,
+        locked: bool = False,
     ) -> Scope:
         """A new scope for this set-up of the fixture."""
         origin = origin_of_function(fixturedef.func)
-        place = self._place(fixturedef, origin)
+        place = self._place(origin)
         scope = Scope(
-            f"{place}::{fixturedef.argname}{_parameter(fixturedef, request)}",
+            f"{place or _home(fixturedef)}::{fixturedef.argname}{_parameter(fixturedef, request)}",
             Kind.FIXTURE,
-            origin=origin,
+            # A library's text is not the project's: it changes with the library's version.
+            origin=origin if place else None,
+            locked=locked,
             staged=True,
         )
         self._opened[id(fixturedef)] = scope
@@ -53,14 +58,21 @@ class WideFixtures:
         """Scopes that a passing test has used, in the order they were set up."""
         return [scope for scope in self._all if id(scope) in self._vouched]
 
-    def _place(self, fixturedef: pytest.FixtureDef[Any], origin: tuple[str, int] | None) -> str:
-        if origin is not None:
-            try:
-                return Path(origin[0]).resolve().relative_to(self._root.resolve()).as_posix()
-            except ValueError:
-                pass
-        # A plugin's fixture: its module is the same on every machine, its file is not.
-        return str(fixturedef.func.__module__).replace(".", "/") + ".py"
+    def _place(self, origin: tuple[str, int] | None) -> str:
+        """The project's file the fixture is defined in; empty for a fixture from elsewhere."""
+        if origin is None:
+            return ""
+        path = Path(origin[0]).resolve()
+        if not path.is_relative_to(self._root):
+            return ""
+        place = path.relative_to(self._root)
+        return "" if FOREIGN.intersection(place.parts) else place.as_posix()
+
+
+def _home(fixturedef: pytest.FixtureDef[Any]) -> str:
+    # pytest's own, for setUpClass and setup_module: they belong to the class or module they serve.
+    # A plugin's: its module is the same on every machine, its file is not.
+    return fixturedef.baseid or str(fixturedef.func.__module__).replace(".", "/") + ".py"
 
 
 def _parameter(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> str:

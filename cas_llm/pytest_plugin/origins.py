@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+FOREIGN = frozenset({"site-packages", "dist-packages", ".venv", "venv", ".tox", ".nox"})
+"""Folders whose code is not the project's own, though they may lie in it."""
+
 
 def origin_of(item: pytest.Item) -> tuple[str, int] | None:
     """File and first line of the test's own function; None for a test that has none."""

@@ -19,10 +19,12 @@ _LISTED = 5
 
 def show(reporter: Any, document: Mapping[str, Any], config: pytest.Config) -> None:
     """Write the summary section, the JSON report and GitHub's step summary."""
+    if config.pluginmanager.hasplugin("lfplugin"):
+        document = {**document, "rerun": "pytest --lf"}
     happened = _happened(document)
     if happened:
         title = f"cas-llm: {document['mode']} ({_short_source(document['mode_source'])})"
-        reporter.section(title, sep="-")
+        reporter.write_sep("-", title)
         for line in lines(document):
             reporter.write_line(line)
     path = config.getoption("cas_llm_report", default=None)
@@ -62,7 +64,11 @@ def causes(document: Mapping[str, Any]) -> list[list[Mapping[str, Any]]]:
 def _happened(document: Mapping[str, Any]) -> bool:
     sums = document["sums"]
     return bool(
-        sums["served"] or sums["not_recorded"] or sums["live_calls"] or document["problems"]
+        sums["served"]
+        or sums["not_recorded"]
+        or sums["live_calls"]
+        or document["problems"]
+        or document["new_tapes"]
     )
 
 
@@ -77,16 +83,22 @@ def _counts(document: Mapping[str, Any]) -> list[str]:
         live = sums["live_calls"]
         counts.append(_plural(live, "call") if not sums["from_pending"] else _with_waiting(sums))
         if live:
-            counts.append(f"spent {_spent(sums)}")
+            counts.append(_spent(sums))
     if document["blocked"]:
-        counts.append(f"{document['blocked']} refused connections")
+        counts.append(_plural(document["blocked"], "refused connection"))
     if sums["served"] and (sums["saved_usd"] or sums["saved_seconds"] >= 0.05):
-        counts.append(f"saved {money(sums['saved_usd'])}, {_seconds(sums['saved_seconds'])}")
+        spared = [money(sums["saved_usd"])] if sums["saved_usd"] else []
+        counts.append(f"saved {', '.join([*spared, _seconds(sums['saved_seconds'])])}")
     new, tapes = document["new_recordings"], document["new_tapes"]
     if new or tapes:
         what = _plural(new, "recording") if new else "no recording"
         counts.append(f"new: {what} in {_plural(tapes, 'test')}")
         counts.append(f"git add {document['store']}")
+    if waiting := len(document["waiting"]):
+        whose = "the test passes" if waiting == 1 else "their tests pass"
+        counts.append(f"{waiting} recorded, kept until {whose}")
+    if len(document["problems"]) == 1 and document["problems"][0]["records"]:
+        counts.append("     record all: pytest --cas-llm=fallback")
     return counts
 
 
@@ -104,16 +116,25 @@ def _cause_lines(document: Mapping[str, Any]) -> list[str]:
     found = [f"{_plural(tests, 'test')}, {_plural(len(groups), 'cause')}"]
     for group in groups[:_CAUSES]:
         first = group[0]
-        where = _differs(first["explanation"]) or first["headline"].removeprefix("cas-llm: ")
-        found.append(f"  {len(group):>4}  {where}")
+        found.append(f"  {len(group):>4}  {_told(first, alone=len(group) == 1)}")
     if len(groups) > _CAUSES:
         found.append(f"        and {len(groups) - _CAUSES} more causes")
     if misses:
         prices = [problem["price_usd"] for problem in misses if problem["price_usd"] is not None]
-        price = f", about {money(sum(prices))}" if prices else ", price unknown"
+        price = f"about {money(sum(prices))}" if sum(prices) else "free"
         calls = _plural(len(misses), "call")
-        found.append(f"  record: pytest --lf --cas-llm=fallback     {calls}{price}")
+        command = f"{document.get('rerun', 'pytest')} --cas-llm=fallback"
+        found.append(f"  record: {command}     {calls}, {price if prices else 'price unknown'}")
     return found
+
+
+def _told(problem: Mapping[str, Any], *, alone: bool) -> str:
+    """A cause in a line: the first difference, else what happened to which requests."""
+    if differs := _differs(problem["explanation"]):
+        return differs
+    if alone:
+        return str(problem["headline"]).removeprefix("cas-llm: ")
+    return f"{problem['what']}   {problem['kind']}"
 
 
 def _differs(explanation: str) -> str:
@@ -123,24 +144,18 @@ def _differs(explanation: str) -> str:
 
 def _advice(document: Mapping[str, Any]) -> list[str]:
     found = []
-    misses = [problem for problem in document["problems"] if problem["records"]]
-    if len(misses) == 1 and len(document["problems"]) == 1:
-        found.append("record all: pytest --cas-llm=fallback")
-    if document["waiting"]:
-        count = len(document["waiting"])
-        what = "1 answer is kept until its test passes"
-        if count > 1:
-            what = f"{count} answers are kept until their tests pass"
-        found.append(f"{what}: cas-llm pending")
     if document["borrowers"]:
         count = len(document["borrowers"])
+        what, lives = ("1 test", "lives") if count == 1 else (f"{count} tests", "live")
         found.append(
-            f"{_plural(count, 'test')} without a tape live on others' recordings; "
+            f"{what} without a tape of its own {lives} on others' recordings; "
             "pytest --cas-llm=fallback writes it without a call:"
         )
         found += _listed(document["borrowers"])
     if document["ties"]:
-        found.append("two branches recorded the same test; the pick is deterministic, settle it:")
+        count = len(document["ties"])
+        what = "1 test was" if count == 1 else f"{count} tests were"
+        found.append(f"{what} recorded on two branches; one take is served, always the same:")
         found += _listed(sorted(document["ties"]))
     return found
 
@@ -152,10 +167,10 @@ def _listed(names: Sequence[str]) -> list[str]:
 
 def _spent(sums: Mapping[str, Any]) -> str:
     if not sums["unknown_prices"]:
-        return money(sums["spent_usd"])
+        return f"spent {money(sums['spent_usd'])}" if sums["spent_usd"] else "free"
     if not sums["spent_usd"]:
-        return "unknown"
-    return f"{money(sums['spent_usd'])} and {sums['unknown_prices']} of unknown price"
+        return "spent: unknown"
+    return f"spent {money(sums['spent_usd'])} and {sums['unknown_prices']} of unknown price"
 
 
 def _seconds(seconds: float) -> str:
@@ -167,4 +182,6 @@ def _plural(count: int, word: str) -> str:
 
 
 def _short_source(source: str) -> str:
-    return "default" if source.startswith("default") else source
+    if source.startswith("default"):
+        return "default"
+    return "pyproject.toml" if source.endswith("[tool.cas-llm]") else source

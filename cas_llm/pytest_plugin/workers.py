@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,3 +34,19 @@ class Workers:
         text = getattr(node, "workeroutput", {}).get(_NAME)
         if text:
             self._running.workers.append(json.loads(text))
+
+
+class Latecomers:
+    """In the distributing process: starts cas-llm there once a worker has something to report.
+
+    Where only a marker or the fixture asks for it, the workers alone know, as they alone collect.
+    """
+
+    def __init__(self, running: Callable[[], Running | None], start: Callable[[], Running]) -> None:
+        self._running = running
+        self._start = start
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        if self._running() is None and getattr(node, "workeroutput", {}).get(_NAME):
+            Workers(self._start()).pytest_testnodedown(node)

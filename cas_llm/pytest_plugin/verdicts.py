@@ -1,0 +1,104 @@
+"""What a test's report says of its requests: a miss fails the test, and is told first.
+
+Works on reports and problems only; opens no scope and writes no store.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cas_llm.pytest_plugin.origins import FOREIGN
+from cas_llm.session import Problem, misses
+from cas_llm.session.bindings import Binding
+from cas_llm.store.tape import Turn
+
+
+class RunningTest:
+    """One attempt at a test: its scope, where its problems begin, and how it went.
+
+    `wrong` says what of its marker cannot be read; then it has no scope and must not run.
+    """
+
+    def __init__(self, binding: Binding | None, problems_before: int, wrong: str = "") -> None:
+        self.binding = binding
+        self.wrong = wrong
+        self.problems_before = problems_before
+        self.passing = True
+        self.told = 0
+
+
+def tell(
+    problems: Sequence[Problem],
+    report: pytest.TestReport,
+    call: pytest.CallInfo[Any],
+    root: Path,
+) -> bool:
+    """Make *report* fail with the first of *problems*; false where it is not the time yet."""
+    if report.skipped and hasattr(report, "wasxfail"):
+        # Expected to fail, and did; the summary counts the miss.
+        return True
+    if report.when == "setup" and report.passed:
+        # Told by the test's own phase: a failed set-up would keep the test from running at all.
+        return False
+    text = misses.explain(problems[0], test=report.nodeid)
+    if len(problems) > 1:
+        rest = len(problems) - 1
+        text += f"\n  and {rest} more request{'s' * (rest > 1)} in this test"
+    if report.failed and _came_from(call, problems):
+        # Through an SDK the way to the refusal is a hundred lines; the user's own are few.
+        report.longrepr = "\n".join([text, *_own_lines(call, root)])
+    elif report.failed:
+        report.longrepr = f"{text}\n\n{report.longreprtext}"
+    else:
+        report.outcome = "failed"
+        report.longrepr = text
+    return True
+
+
+def tell_collection(problems: Sequence[Problem], report: pytest.CollectReport) -> None:
+    """Make a module's collection fail with the request it made while it was imported."""
+    text = misses.explain(problems[0], test=report.nodeid)
+    if report.outcome == "failed" and misses.headline(problems[0]) not in report.longreprtext:
+        text = f"{text}\n\n{report.longreprtext}"
+    report.outcome = "failed"
+    report.longrepr = text
+    report.result = []
+
+
+def tell_unplayed(turns: Sequence[Turn], name: str, report: pytest.TestReport) -> None:
+    """Make *report* fail for recordings its test did not play."""
+    lines = [f"    {turn.key[:12]}   {' '.join(turn.ask)[:80]}" for turn in turns]
+    count = "1 recording" if len(turns) == 1 else f"{len(turns)} recordings"
+    report.outcome = "failed"
+    report.longrepr = "\n".join(
+        [
+            f"cas-llm: {count} of this test not played (--cas-llm-strict)",
+            *lines,
+            f"  Write its tape anew:  pytest {shlex.quote(name)} --cas-llm=fallback",
+        ]
+    )
+
+
+def _came_from(call: pytest.CallInfo[Any], problems: Sequence[Problem]) -> bool:
+    """Whether the test's exception is the refusal of one of *problems*."""
+    if call.excinfo is None:
+        return False
+    text = str(call.excinfo.value)
+    return any(misses.headline(problem) in text for problem in problems)
+
+
+def _own_lines(call: pytest.CallInfo[Any], root: Path) -> list[str]:
+    """Where in the project's own files the refused request was made."""
+    assert call.excinfo is not None
+    found = []
+    for entry in call.excinfo.traceback:
+        path = Path(entry.path)
+        if path.is_relative_to(root) and not FOREIGN.intersection(path.parts):
+            line = str(entry.statement).strip()
+            found.append(f"  in {path.relative_to(root)}:{entry.lineno + 1}   {line}")
+    return found
