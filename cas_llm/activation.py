@@ -6,6 +6,7 @@ Everything here is public and re-exported by the package.
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import inspect
 import json
@@ -18,8 +19,9 @@ from typing import Any, TypeVar
 from cas_llm import config
 from cas_llm.config import Rank
 from cas_llm.errors import ConfigError
+from cas_llm.keys.normalise import normaliser
 from cas_llm.modes import Mode
-from cas_llm.session import Kind, Scope, Session, misses
+from cas_llm.session import Kind, Scope, Session, families, misses
 from cas_llm.session.bindings import Binding, current, enter, leave, pop, push
 from cas_llm.session.closing import passed
 from cas_llm.session.log import Sums
@@ -37,8 +39,8 @@ class use:  # noqa: N801 - used like a function, as contextlib's own are
     *mode* is one of `Mode` or a word for it; without it the settings decide. A *name* makes the
     block a scope with a tape of its own, written when the block ends without an exception. Inside a
     test an unnamed block's calls stay the test's. *store*, *hosts*, *namespace*, *repeat*,
-    *exhausted*, *normalise* and *live_on_ci* override the settings of the same name; *live* is a
-    transport-free way to say ``mode="disabled"``.
+    *exhausted* and *normalise* override the settings of the same name; ``live=True`` says
+    ``mode="disabled"``.
 
     Leaving the block raises `CacheMiss` if a request had no recording and the code swallowed it.
 
@@ -76,8 +78,7 @@ class use:  # noqa: N801 - used like a function, as contextlib's own are
             "exhausted": exhausted,
             "normalise": tuple(normalise) or None,
         }
-        self._entered: list[tuple[Binding, Token[Binding | None], int]] = []
-        self._lock = threading.Lock()
+        self._begin()
 
     def __enter__(self) -> Session:
         binding = self._binding()
@@ -101,6 +102,8 @@ class use:  # noqa: N801 - used like a function, as contextlib's own are
             transports.announce(outer)
         transports.uninstall()
         scope, session = binding.scope, binding.session
+        if not scope.joined:
+            families.adopt_problems(session.runtime.run, scope, session.runtime.log)
         if self._name and kind is None and session.settings.mode.records and not scope.problems:
             passed(scope, session.runtime)
         if outer is None or outer.session.runtime is not session.runtime:
@@ -125,22 +128,35 @@ class use:  # noqa: N801 - used like a function, as contextlib's own are
 
             @functools.wraps(function)
             async def run_async(*args: Any, **kwargs: Any) -> Any:
-                async with self:
+                async with self._again():
                     return await function(*args, **kwargs)
 
             return run_async  # type: ignore[return-value]
 
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Any:
-            with self:
+            with self._again():
                 return function(*args, **kwargs)
 
         return run  # type: ignore[return-value]
+
+    def _begin(self) -> None:
+        self._entered: list[tuple[Binding, Token[Binding | None], int]] = []
+        self._lock = threading.Lock()
+
+    def _again(self) -> use:
+        """This block once more, so that calls of a function may overlap."""
+        block = copy.copy(self)
+        block._begin()  # noqa: SLF001 - its own class
+        return block
 
     def _binding(self) -> Binding:
         outer = current()
         base = outer.session.settings if outer else config.load(Path.cwd())
         settings = base.says(self._mode, Rank.USE, "use()").but("use()", **self._overrides)
+        for rule in settings.normalise:
+            # A bad one is told here, not by the first request's SDK.
+            normaliser(rule)
         if outer is None or settings.store != base.store:
             session = Session(settings, runtime_for(settings))
             scope = Scope()
@@ -189,6 +205,7 @@ def set_mode(mode: Mode | str) -> None:
         )
     settings = binding.session.settings.says(mode, Rank.USE, "set_mode()")
     binding.session.settings = settings
+    transports.announce(binding)
 
 
 @contextlib.contextmanager
@@ -206,15 +223,18 @@ def expect_miss() -> Iterator[list[misses.Problem]]:
     problems, log = binding.scope.problems, binding.session.runtime.log
     before = len(problems)
     found: list[misses.Problem] = []
-    yield found
-    found.extend(problem for problem in problems[before:] if problem.is_miss)
+    try:
+        yield found
+    finally:
+        families.adopt_problems(binding.session.runtime.run, binding.scope, log)
+        found.extend(problem for problem in problems[before:] if problem.is_miss)
+        for problem in found:
+            problems.remove(problem)
+            if problem in log.problems:
+                log.problems.remove(problem)
+                log.sums.missed -= not problem.told_elsewhere
     if not found:
         raise AssertionError("expect_miss(): every request had a recording")
-    for problem in found:
-        problems.remove(problem)
-        if problem in log.problems:
-            log.problems.remove(problem)
-            log.sums.missed -= 1
 
 
 def mock(request: Request | Mapping[str, Any], answer: Any, *, status: int = 200) -> None:
@@ -240,7 +260,7 @@ def mock(request: Request | Mapping[str, Any], answer: Any, *, status: int = 200
     data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
     response = Response(status, (("content-type", "application/json"),), data)
     mocked = Answer(key, response, run=binding.session.runtime.run.id, marks=("scripted",))
-    binding.session.runtime.mocks[(id(binding.scope), key)] = mocked
+    binding.scope.home.mocks[key] = mocked
 
 
 def _chat_completion(text: str, request: Mapping[str, Any]) -> dict[str, Any]:

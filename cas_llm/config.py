@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from typing import Any
 from cas_llm.errors import ConfigError
 from cas_llm.gitrepo import git_root
 from cas_llm.modes import Mode, parse_mode
+from cas_llm.streams.pacing import delays
 
 STORE_NAME = "cache_store"
 
@@ -48,6 +50,17 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"must be text, not {value!r}")  # noqa: TRY004 - a bad setting
     return value
+
+
+def _mode(value: Any) -> Mode:
+    return parse_mode(value if isinstance(value, Mode) else _text(value))
+
+
+def _pace(value: Any) -> str:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    pace = str(value) if number else _text(value)
+    delays((), pace)
+    return pace
 
 
 def _texts(value: Any) -> tuple[str, ...]:
@@ -107,13 +120,18 @@ def _redact_rules(value: Any) -> tuple[tuple[str, str], ...]:
     pairs = [item.partition("=") for item in _texts(value)]
     if any(not name.strip() or not pattern for name, _, pattern in pairs):
         raise ValueError("each rule must read name=pattern")
+    for name, _, pattern in pairs:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"has no valid pattern for {name.strip()!r}: {error}") from error
     return tuple((name.strip(), pattern) for name, _, pattern in pairs)
 
 
 def _error_statuses(value: Any) -> frozenset[int] | str:
     if value == "all":
         return "all"
-    items = value if isinstance(value, (list, tuple)) else _texts(value)
+    items = value if isinstance(value, (list, tuple, frozenset)) else _texts(value)
     try:
         statuses = frozenset(int(item) for item in items)
     except (TypeError, ValueError):
@@ -145,7 +163,7 @@ class Option:
 
 
 OPTIONS: tuple[Option, ...] = (
-    Option("mode", parse_mode, None, "replay, fallback, capture or disabled"),
+    Option("mode", _mode, None, "replay, fallback, capture or disabled"),
     Option("store", _text, None, "where recordings lie; default: cache_store/ at the git root"),
     Option("hosts", _hosts, {}, "more hosts whose requests count, or host = API name"),
     Option("ignore_hosts", _texts, (), "hosts whose requests never count, such as the app's own"),
@@ -158,7 +176,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("record_errors", _error_statuses, frozenset(), "error statuses to record, or 'all'"),
     Option("max_cost", _money, 5.0, "US dollars a run may spend"),
     Option("durable", _flag, False, "sync each write to the disk"),
-    Option("pace", _text, "instant", "replayed streams: instant, recorded, or a factor"),
+    Option("pace", _pace, "instant", "replayed streams: instant, recorded, or a factor"),
     Option("placeholder_keys", _flag, True, "stand-ins for missing keys in replay"),
     Option("live_on_ci", _flag, False, "allow calls beyond loopback where CI is set"),
     Option("vcr", _one_of("keep", "replace"), "keep", "tests with another tool's vcr marker"),

@@ -73,7 +73,7 @@ def test_an_unreadable_object_names_its_file(objects, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(module, "read", refuse)
-    with pytest.raises(ObjectMissing, match="Permission denied.*check the file's permissions"):
+    with pytest.raises(ObjectMissing, match=r"Permission denied.*check the file's permissions"):
         objects.get(DIGEST)
 
 

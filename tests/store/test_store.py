@@ -82,7 +82,8 @@ def test_sha256sum_proves_every_request_and_object(store):
     held = [name for name in files(store.root) if name.startswith(("requests/", "objects/"))]
     assert len(held) == 4
     for name in held:
-        printed = subprocess.run(["sha256sum", store.root / name], capture_output=True, text=True)
+        command = ["sha256sum", store.root / name]
+        printed = subprocess.run(command, check=True, capture_output=True, text=True)
         _folder, shard, rest = name.split("/")
         assert printed.stdout.split()[0] == shard + rest.partition(".")[0]
 

@@ -1,18 +1,19 @@
 """A loopback provider that counts, names that lead to it, and guards that refuse by name."""
 
-import contextlib
-import socket
 import ssl
-import subprocess
-import threading
 from collections.abc import Iterator
 
 import pytest
+from support.loopback import (
+    NameServer,
+    Provider,
+    lead_home,
+    make_certificate,
+    serving,
+    without_proxies,
+)
 
 from cas_llm import tripwire
-
-PROVIDER = "api.openai.com"
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}"
 
 
 class Refuse:
@@ -27,71 +28,10 @@ class Refuse:
         return f"cas-llm: replay: {how} to {host} refused" if host in self.hosts else None
 
 
-class Provider:
-    """An HTTP server over TLS or plain text that counts connections and requests.
-
-    It also speaks CONNECT, as a proxy that leads every name to itself.
-    """
-
-    def __init__(self, context):
-        self.context = context
-        self.connections = 0
-        self.tunnels = []
-        self.requests = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.open = []
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self.listener.accept()
-                self.connections += 1
-                self.open.append(connection)
-                threading.Thread(target=self.talk, args=(connection,), daemon=True).start()
-
-    def talk(self, connection):
-        with contextlib.suppress(OSError):
-            if connection.recv(8, socket.MSG_PEEK).startswith(b"CONNECT"):
-                head = read_head(connection)
-                self.tunnels.append(head.split()[1].decode())
-                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-            if connection.recv(1, socket.MSG_PEEK) == b"\x16":
-                connection = self.context.wrap_socket(connection, server_side=True)
-                self.open.append(connection)
-            while head := read_head(connection):
-                self.requests.append(head.split(b"\r\n")[0].decode())
-                connection.sendall(ANSWER)
-        connection.close()
-
-    def close(self):
-        self.listener.close()
-        for connection in self.open:
-            connection.close()
-
-
-def read_head(connection):
-    """Everything up to the empty line, or nothing at the end."""
-    head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        piece = connection.recv(1)
-        if not piece:
-            return b""
-        head += piece
-    return head
-
-
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):
     """Paths of a self-signed certificate for the provider's names, and of its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    names = f"subjectAltName=DNS:{PROVIDER},DNS:localhost,DNS:example.com,IP:127.0.0.1"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    command += ["-nodes", "-days", "2", "-subj", "/CN=loopback", "-addext", names]
-    command += ["-keyout", str(folder / "k.pem"), "-out", str(folder / "c.pem")]
-    subprocess.run(command, check=True, capture_output=True)
-    return folder / "c.pem", folder / "k.pem"
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
@@ -103,9 +43,7 @@ def trust(certificate):
 @pytest.fixture
 def provider(certificate) -> Iterator[Provider]:
     """The loopback provider."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
-    server = Provider(context)
+    server = serving(certificate)
     yield server
     server.close()
 
@@ -113,19 +51,7 @@ def provider(certificate) -> Iterator[Provider]:
 @pytest.fixture
 def names(monkeypatch):
     """Every name leads to loopback, below the tripwire; lists what was really looked up."""
-    real, seen = socket.getaddrinfo, []
-
-    def getaddrinfo(host, *args, **kwargs):
-        if isinstance(host, bytes):
-            host = host.decode()
-        if host not in {None, "127.0.0.1", "localhost", "::1"}:
-            seen.append(host)
-            host = "127.0.0.1"
-        return real(host, *args, **kwargs)
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    monkeypatch.setattr(socket, "gethostbyname", lambda host: seen.append(host) or "127.0.0.1")
-    return seen
+    return lead_home(monkeypatch)
 
 
 @pytest.fixture
@@ -147,9 +73,7 @@ def refuse() -> Iterator[type]:
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch):
     """No proxy of the machine's own has a say."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
+    without_proxies(monkeypatch)
 
 
 @pytest.fixture
@@ -167,32 +91,6 @@ def calls():
         return caught.value
 
     return run
-
-
-class NameServer:
-    """A DNS server on loopback that answers every question for an A record with 127.0.0.1."""
-
-    def __init__(self):
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        self.questions = []
-        threading.Thread(target=self.answer, daemon=True).start()
-
-    def answer(self):
-        with contextlib.suppress(OSError):
-            while True:
-                query, sender = self.socket.recvfrom(512)
-                end = query.index(b"\0", 12) + 5
-                question = query[12:end]
-                self.questions.append(question)
-                wants_a = question[-4:] == b"\0\1\0\1"
-                counts = b"\0\1" + (b"\0\1" if wants_a else b"\0\0") + b"\0\0\0\0"
-                record = b"\xc0\x0c\0\1\0\1\0\0\0\0\0\4\x7f\0\0\1" if wants_a else b""
-                self.socket.sendto(query[:2] + b"\x81\x80" + counts + question + record, sender)
-
-    def close(self):
-        self.socket.close()
 
 
 @pytest.fixture
