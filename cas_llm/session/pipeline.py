@@ -9,34 +9,25 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
 from dataclasses import replace
 
-from cas_llm import prices
 from cas_llm.config import Rank, Settings, read_option
 from cas_llm.errors import SecretFound, StoreError
 from cas_llm.keys import Rules, key_record
 from cas_llm.modes import Act, Mode, decide
 from cas_llm.providers import PYTHON, identify, provider_for
-from cas_llm.providers.base import Usage
-from cas_llm.session import families, keeping, lookup, misses, policy
+from cas_llm.session import counting, keeping, lookup, misses, policy, refusals
 from cas_llm.session.actions import Action, Forward, Mark, Pass, Serve, Wait
 from cas_llm.session.asked import Asked
-from cas_llm.session.log import HIT, LIVE, MISS, Call
 from cas_llm.session.lookup import Absent, Found
-from cas_llm.session.misses import Problem
-from cas_llm.session.nearest import nearest
 from cas_llm.session.recorder import Heard, Recorder
 from cas_llm.session.runtime import Runtime
 from cas_llm.session.scopes import Kind, Scope
-from cas_llm.store import Answer, pick
+from cas_llm.store import Answer
 from cas_llm.streams.pacing import delays
 from cas_llm.wire import Request, Response
 
-MISS_STATUS = 424
 _RETRIED = frozenset({408, 409, 429})
-_TYPICAL_OUTPUT = 200
-_CHARACTERS_PER_TOKEN = 4
 
 
 class Session:
@@ -65,7 +56,7 @@ class Session:
         began = time.perf_counter()
         settings = self.settings
         if not self.every_request and not policy.counts(request, settings, self.runtime.matched):
-            return self._pass_or_block(request, scope)
+            return refusals.blocked(request, settings, scope, self.runtime) or Pass()
         mode = self._mode(request, scope)
         namespace = request.header(policy.NAMESPACE_HEADER) or settings.namespace
         repeat = _repeat(request) or settings.repeat or _usual(mode, scope)
@@ -141,9 +132,9 @@ class Session:
                     return self._serve(asked, found, answer)
                 found = Absent()
         except StoreError as error:
-            return self._refuse(asked, misses.UNREADABLE, detail=str(error))
+            return refusals.refuse(asked, misses.UNREADABLE, self.runtime, detail=str(error))
         if asked.mode is not Mode.CAPTURE and decide(asked.mode, hit=False) is Act.REFUSE:
-            return self._miss(asked, found)
+            return refusals.missing(asked, found, self.runtime)
         return self._live(asked)
 
     def _find(self, asked: Asked) -> Found | Absent:
@@ -159,42 +150,14 @@ class Session:
             keeping.note(asked, found.digest, found.ordinal, answer, self.runtime, fresh=fresh)
             if fresh and asked.scope.staged and not found.pending:
                 self._wait_too(asked, found)
-        seconds = time.perf_counter() - asked.began
-        provenance = answer.provenance
-        self._count(
-            asked.scope,
-            Call(
-                HIT,
-                asked.key,
-                asked.api.name,
-                asked.request.path,
-                provenance.get("requested_model", ""),
-                asked.scope.name,
-                seconds,
-                digest=found.digest,
-                ordinal=found.ordinal,
-                status=response.status,
-                cost=provenance.get("cost_usd"),
-                saved_seconds=provenance.get("latency_ms", 0.0) / 1000,
-                from_pending=found.pending,
-            ),
-        )
+        counting.hit(asked, found, answer, self.runtime)
         self._follow(response)
         return Serve(
             replayable(response),
             Mark("hit", asked.key, found.digest, found.ordinal),
             delays=delays(response.chunks, self.settings.pace),
-            read_on=self._read_on(asked) if response.incomplete else None,
+            read_on=refusals.reading_on(asked, self.runtime) if response.incomplete else None,
         )
-
-    def _count(self, scope: Scope, call: Call) -> None:
-        log = self.runtime.log
-        if not scope.joined:
-            log.add(call)
-            return
-        log.begin_anew_in_child()
-        log.add(call)
-        families.tell_log(self.runtime.run, log)
 
     def _wait_too(self, asked: Asked, found: Found) -> None:
         """Let this scope, too, find the answer that another one of the run has pending."""
@@ -213,7 +176,7 @@ class Session:
         return not self.runtime.store.objects.has(found.digest)
 
     def _live(self, asked: Asked) -> Action:
-        refusal = self._live_problem(asked)
+        refusal = refusals.barred(asked, self.settings, self.runtime)
         if refusal is not None:
             return refusal
         flight = self._flight(asked)
@@ -260,49 +223,26 @@ class Session:
     def _heard(self, asked: Asked, heard: Heard, flight: str) -> None:
         run, settings = self.runtime.run, self.settings
         status = heard.response.status
-        stored, cost, digest = False, None, ""
+        cost, digest = None, ""
         try:
             if _is_wanted(status, settings.record_errors):
                 kept = keeping.keep(asked, heard, self.runtime, self.runtime.redactor(settings))
                 keeping.note(
                     asked, kept.digest, asked.number, kept.answer, self.runtime, fresh=True
                 )
-                stored, cost, digest = True, kept.cost, kept.digest
+                cost, digest = kept.cost, kept.digest
             else:
                 asked.scope.give_back(run, asked.key, asked.number)
                 cost = 0.0
         except (SecretFound, StoreError, OSError) as error:
             kind = misses.SECRET if isinstance(error, SecretFound) else misses.NOT_STORED
             asked.scope.give_back(run, asked.key, asked.number)
-            self._trouble(asked, kind, detail=str(error))
+            refusals.trouble(asked, kind, self.runtime, detail=str(error))
         finally:
             if flight:
                 run.land(flight)
         self._follow(heard.response)
-        self._note_live(asked, heard, cost, digest, stored=stored)
-
-    def _note_live(
-        self, asked: Asked, heard: Heard, cost: float | None, digest: str, *, stored: bool
-    ) -> None:
-        if cost:
-            self.runtime.run.spend(cost)
-        self._count(
-            asked.scope,
-            Call(
-                LIVE,
-                asked.key,
-                asked.api.name,
-                asked.request.path,
-                asked.model,
-                asked.scope.name,
-                heard.seconds,
-                digest=digest,
-                ordinal=asked.number,
-                status=heard.response.status,
-                cost=cost,
-                stored=stored,
-            ),
-        )
+        counting.live(asked, heard, self.runtime, cost=cost, digest=digest)
 
     def _gave_up(self, asked: Asked, flight: str, _error: BaseException | None) -> None:
         asked.scope.give_back(self.runtime.run, asked.key, asked.number)
@@ -310,157 +250,16 @@ class Session:
             self.runtime.run.land(flight)
 
     def _unstored(self, asked: Asked) -> Action:
-        refusal = self._live_problem(asked)
+        refusal = refusals.barred(asked, self.settings, self.runtime)
         if refusal is not None:
             return refusal
 
         def heard(response: Heard) -> None:
             kind = response.response.header("content-type")
             _, cost = keeping.cost_of(asked, asked.provider.message(response.response.body, kind))
-            self._note_live(asked, response, cost, "", stored=False)
+            counting.live(asked, response, self.runtime, cost=cost)
 
         return Forward(Recorder(asked.provider, store=heard, give_up=lambda _error: None))
-
-    def _live_problem(self, asked: Asked) -> Serve | None:
-        """The refusal of a call that may not be made, whatever the mode says."""
-        if asked.api is PYTHON:
-            # It leaves nowhere; what its body asks of a provider is judged by itself.
-            return None
-        if policy.placeholder_in(asked.request.headers):
-            variable = policy.key_variable(asked.api.family)
-            detail = (
-                f"{variable} is not set, and this call would go to the provider.\n"
-                f"Set it:  export {variable}=…"
-            )
-            return self._refuse(asked, misses.PLACEHOLDER, detail=detail)
-        if policy.barred_from_leaving(asked.request, self.settings):
-            detail = (
-                f"CI is set, so no request may leave this machine ({asked.request.host}).\n"
-                "Allow it:  pytest --cas-llm-live-on-ci   or   CAS_LLM_LIVE_ON_CI=1"
-            )
-            return self._refuse(asked, misses.LIVE_ON_CI, detail=detail)
-        spent, limit = self.runtime.run.spent(), self.settings.max_cost
-        if spent >= limit and spent > 0:
-            detail = (
-                f"This run has spent {prices.money(spent)} of the {prices.money(limit)} it may.\n"
-                "What was paid for is kept. Go on:  pytest --cas-llm=fallback --cas-llm-max-cost=N"
-            )
-            return self._refuse(asked, misses.OVER_BUDGET, detail=detail)
-        return None
-
-    def _miss(self, asked: Asked, absent: Absent) -> Serve:
-        if absent.held:
-            times = f"asked {asked.number} times, recorded {absent.held}"
-            tied = absent.sequence.tied if absent.sequence else ()
-            notes = tuple(
-                f"A tied tape would have served it: {tape.path(self.runtime.store.root)}"
-                for tape in tied
-                if len(tape.answers.get(asked.key, ())) >= asked.number
-            )
-            return self._refuse(asked, misses.EXHAUSTED, detail=times, notes=notes)
-        return self._refuse(asked, misses.NOT_RECORDED)
-
-    def _refuse(
-        self, asked: Asked, kind: str, *, detail: str = "", notes: tuple[str, ...] = ()
-    ) -> Serve:
-        problem = self._trouble(asked, kind, detail=detail, notes=notes)
-        if asked.number:
-            # In replay the claim of this number, if there is one, is another process's.
-            claimed = asked.mode.records
-            asked.scope.give_back(self.runtime.run, asked.key, asked.number, claimed=claimed)
-        self._count(
-            asked.scope,
-            Call(
-                MISS,
-                asked.key,
-                asked.api.name,
-                asked.request.path,
-                asked.model,
-                asked.scope.name,
-                time.perf_counter() - asked.began,
-            ),
-        )
-        body = asked.provider.error(MISS_STATUS, misses.explain(problem))
-        headers = (("content-type", "application/json"), ("x-should-retry", "false"))
-        return Serve(Response(MISS_STATUS, headers, body), Mark("miss", asked.key))
-
-    def _trouble(
-        self, asked: Asked, kind: str, *, detail: str = "", notes: tuple[str, ...] = ()
-    ) -> Problem:
-        scope, store = asked.scope, self.runtime.store
-        near = nearest(asked, self.runtime) if kind == misses.NOT_RECORDED else None
-        ask = asked.ask
-        tape = None
-        if kind == misses.NOT_RECORDED:
-            tape = pick.current(scope.tapes(store), scope.source)
-        problem = Problem(
-            kind=kind,
-            scope=scope.name,
-            what=asked.what,
-            key=asked.key,
-            api=asked.api.name,
-            model=asked.model,
-            ask=ask[-1] if ask else "",
-            detail=detail,
-            nearest=near,
-            store_empty=not store.exists
-            or (
-                next(store.manifest.tape_paths(), None) is None
-                and next(store.manifest.shared(), None) is None
-            ),
-            pending=lookup.waits(asked, self.runtime),
-            turn=len(scope.served) + 1 if tape else 0,
-            turns=len(tape.turns) if tape else 0,
-            price=self._estimate(asked),
-            notes=notes,
-        )
-        self.report(scope, problem)
-        return problem
-
-    def report(self, scope: Scope, problem: Problem) -> None:
-        """Note *problem* with its scope and the log, and in a child with the parent."""
-        if scope.joined:
-            self.runtime.log.begin_anew_in_child()
-        scope.problems.append(problem)
-        self.runtime.log.trouble(problem)
-        if scope.joined:
-            families.tell_problem(self.runtime.run, scope, problem)
-
-    def _estimate(self, asked: Asked) -> float | None:
-        tokens = len(asked.request.body) // _CHARACTERS_PER_TOKEN + 1
-        usage = Usage(input=tokens, output=_TYPICAL_OUTPUT)
-        return prices.price(asked.api.name, asked.model, usage)
-
-    def _read_on(self, asked: Asked) -> Callable[[], Exception]:
-        def problem() -> Exception:
-            detail = (
-                "The reader of this stream left early when it was recorded; now it reads on.\n"
-                f"Record it anew:  {_capture_command(asked.scope)}"
-            )
-            return misses.error_for([self._trouble(asked, misses.READ_ON, detail=detail)])
-
-        return problem
-
-    def _pass_or_block(self, request: Request, scope: Scope) -> Action:
-        settings = self.settings
-        if (
-            settings.block_network != "all"
-            or settings.mode is not Mode.REPLAY
-            or policy.listed(request, settings.ignore_hosts)
-            or policy.is_loopback(request.host)
-        ):
-            return Pass()
-        problem = Problem(
-            kind=misses.BLOCKED,
-            scope=scope.name,
-            what=f"{request.method} {policy.netloc(request)}{request.path}",
-            detail='block_network is "all", and this host is not a recorded one.\n'
-            "Let it through: add it to ignore_hosts in [tool.cas-llm]; record it: to hosts",
-        )
-        self.report(scope, problem)
-        body = provider_for("http").error(MISS_STATUS, misses.explain(problem))
-        headers = (("content-type", "application/json"), ("x-should-retry", "false"))
-        return Serve(Response(MISS_STATUS, headers, body), Mark("blocked"))
 
     def _mode(self, request: Request, scope: Scope) -> Mode:
         asked_for = request.header(policy.MODE_HEADER)
@@ -506,9 +305,3 @@ def _usual(mode: Mode, scope: Scope) -> str:
 
 def _is_wanted(status: int, record_errors: frozenset[int] | str) -> bool:
     return status < 400 or record_errors == "all" or status in record_errors
-
-
-def _capture_command(scope: Scope) -> str:
-    if scope.kind is Kind.TEST:
-        return f"pytest '{scope.name}' --cas-llm=capture"
-    return "run it once with CAS_LLM_MODE=capture"

@@ -18,7 +18,7 @@ from cas_llm.config import Rank, Said, Settings
 from cas_llm.modes import Mode, parse_mode
 from cas_llm.patching import Ledger, Patches
 from cas_llm.providers import KNOWN_HOSTS, is_provider_host
-from cas_llm.session import Problem, Scope, Session, misses, policy
+from cas_llm.session import Problem, Scope, Session, misses, policy, refusals
 from cas_llm.session.bindings import Binding, current, push
 from cas_llm.session.runs import Run
 from cas_llm.session.runtime import Runtime
@@ -69,12 +69,12 @@ class ProviderGuard:
             unseen = Problem(misses.UNSEEN, scope.name, f"calls to {host}", detail=_UNRECORDED)
             # Looked up, connected, every write: one thing to know.
             if unseen not in scope.problems:
-                session.report(scope, unseen)
+                refusals.report(scope, unseen, session.runtime)
             return None
         what = f"{how} to {host}"
         problem = Problem(misses.BLOCKED, scope.name, what, detail=_REFUSED)
         session.runtime.log.blocked += 1
-        session.report(scope, problem)
+        refusals.report(scope, problem, session.runtime)
         return misses.explain(problem)
 
 
