@@ -19,12 +19,12 @@ from typing import Any, TypeVar
 from cas_llm import config
 from cas_llm.config import Rank
 from cas_llm.errors import ConfigError
-from cas_llm.keys.normalise import normaliser
 from cas_llm.modes import Mode
 from cas_llm.session import Kind, Scope, Session, families, misses
 from cas_llm.session.bindings import Binding, current, enter, leave, pop, push
 from cas_llm.session.closing import passed
 from cas_llm.session.log import Sums
+from cas_llm.session.report import problem_document, write_last_run
 from cas_llm.session.runtime import runtime_for
 from cas_llm.store import Answer
 from cas_llm.transports import install as transports
@@ -111,6 +111,8 @@ class use:  # noqa: N801 - used like a function, as contextlib's own are
         if outer is None or outer.scope is not scope:
             scope.closed = scope.kind is not Kind.SHARED
         problems = scope.problems[before:]
+        if problems and outer is None:
+            write_last_run(session.runtime.store, [problem_document(p) for p in problems])
         if kind is None and problems and (outer is None or outer.scope is not scope):
             raise misses.error_for(problems)
 
@@ -154,9 +156,6 @@ class use:  # noqa: N801 - used like a function, as contextlib's own are
         outer = current()
         base = outer.session.settings if outer else config.load(Path.cwd())
         settings = base.says(self._mode, Rank.USE, "use()").but("use()", **self._overrides)
-        for rule in settings.normalise:
-            # A bad one is told here, not by the first request's SDK.
-            normaliser(rule)
         if outer is None or settings.store != base.store:
             session = Session(settings, runtime_for(settings))
             scope = Scope()

@@ -70,12 +70,29 @@ def settings_for(
     return settings, locked
 
 
+def is_partial(config: pytest.Config) -> bool:
+    """Whether the run was told to leave some tests out: by name, file, keyword, marker or --lf."""
+    if is_worker():
+        return " partial " in os.environ.get(RUN_VARIABLE, "")
+    options = config.known_args_namespace
+    if any(getattr(options, name, None) for name in ("keyword", "markexpr", "lf", "deselect")):
+        return True
+    places = getattr(options, "file_or_dir", None) or ()
+    return any("::" in place or place.endswith(".py") for place in places)
+
+
+def announce_run(run: Run, *, partial: bool) -> None:
+    """Let the processes this one distributes tests to be of its run."""
+    extent = "partial" if partial else "whole"
+    os.environ[RUN_VARIABLE] = f"{run.id} {extent} {run.folder}"
+
+
 def run_of_environment() -> Run | None:
     """The run of the process that distributes the tests, if this is one of its workers."""
     about = os.environ.get(RUN_VARIABLE, "")
     if not (is_worker() and about):
         return None
-    run_id, _, folder = about.partition(" ")
+    run_id, _, folder = about.split(" ", 2)
     return Run(Path(folder), run_id)
 
 

@@ -16,6 +16,8 @@ from cas_llm.errors import CasLLMError, ConfigError
 from cas_llm.pytest_plugin import summary, verdicts
 from cas_llm.pytest_plugin.choosing import (
     RUN_VARIABLE,
+    announce_run,
+    is_partial,
     is_worker,
     overrides_config,
     run_of_environment,
@@ -29,7 +31,7 @@ from cas_llm.pytest_plugin.verdicts import RunningTest
 from cas_llm.session import Kind, Scope, Session, families
 from cas_llm.session.bindings import Binding, current, pop, push
 from cas_llm.session.closing import borrows, passed, unplayed
-from cas_llm.session.report import log_document, merged
+from cas_llm.session.report import log_document, merged, write_last_run
 from cas_llm.session.runtime import Runtime
 from cas_llm.session.scopes import SHARED
 from cas_llm.store import pick
@@ -47,6 +49,7 @@ class Running:
         self.settings = run_settings(config)
         self.base = self._session()
         self.session = self.base
+        self.partial = is_partial(config)
         self.runtime: Runtime = self.base.runtime
         self.fixtures = WideFixtures(config.rootpath)
         self.tests: dict[str, dict[str, Any]] = {}
@@ -63,7 +66,7 @@ class Running:
         push(self._shared)
         self._placeholders.put()
         if not is_worker():
-            os.environ[RUN_VARIABLE] = f"{self.runtime.run.id} {self.runtime.run.folder}"
+            announce_run(self.runtime.run, partial=self.partial)
         _announce()
 
     def header(self) -> str:
@@ -117,7 +120,9 @@ class Running:
         if fixturedef.scope == "function":
             return (yield)
         settings, locked = settings_for(request.node, self.settings, self._overridden)
-        scope = self.fixtures.scope_for(fixturedef, request, locked=locked)
+        # Tests left out of this run quote the fixture's recorded answer, and would miss with a
+        # new one: only a run of all tests asks a wider fixture's requests anew.
+        scope = self.fixtures.scope_for(fixturedef, request, locked=locked or self.partial)
         binding = Binding(self.base.derived(settings), scope)
         fixturedef.addfinalizer(_then(self._leave, binding))
         push(binding)
@@ -175,6 +180,7 @@ class Running:
         document = merged([own, *self.workers, *families.logs(self.runtime.run)])
         # Words, and what only the end shows: the distributing process's own.
         document |= {name: own[name] for name in ("mode", "mode_source", "store", "waiting")}
+        write_last_run(self.runtime.store, document["problems"])
         summary.show(terminalreporter, document, self.config)
 
     def document(self) -> dict[str, Any]:

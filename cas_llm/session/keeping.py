@@ -12,17 +12,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cas_llm import prices
+from cas_llm.errors import SecretFound
 from cas_llm.providers import PYTHON
 from cas_llm.providers.base import Usage
 from cas_llm.redact import Redactor
 from cas_llm.redact.scan import scan_for_secrets
 from cas_llm.session import families
 from cas_llm.session.asked import Asked
+from cas_llm.session.encodings import decoder_for
 from cas_llm.session.recorder import Heard
 from cas_llm.session.runs import Told
 from cas_llm.session.runtime import Runtime
 from cas_llm.session.scopes import Kind, Use
 from cas_llm.store import Answer, Recording, Shared
+from cas_llm.wire import Response
 
 _SCANNED = (".json", ".txt")
 
@@ -123,6 +126,7 @@ def _answer(
 ) -> tuple[Answer, float | None]:
     response = heard.response
     kind = response.header("content-type")
+    _refuse_encoded_secret(response, redactor)
     body, chunks, findings = redactor.body(response.body, kind, response.chunks)
     headers = redactor.headers(response.headers)
     response = replace(response, body=body, chunks=chunks, headers=headers)
@@ -145,6 +149,25 @@ def _answer(
         marks=tuple(marks),
     )
     return answer, cost
+
+
+def _refuse_encoded_secret(response: Response, redactor: Redactor) -> None:
+    """Fail closed where a body that stays encoded, as its reader wants it, hides a secret."""
+    decoder = decoder_for(response.header("content-encoding"))
+    if decoder is None:
+        return
+    try:
+        plain = decoder.feed(response.body) + decoder.finish()
+    except Exception:  # noqa: BLE001 - cut short or damaged: there is no text to find it in
+        return
+    text = plain.decode("utf-8", "replace")
+    if redactor.text(text) != text:
+        raise SecretFound(
+            "the answer's encoded body holds a secret, and taking it out would change the "
+            "encoding; nothing was written. Ask for a plain body: accept-encoding: identity",
+            path="body",
+            kind="encoded",
+        )
 
 
 def _provenance(

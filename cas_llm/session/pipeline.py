@@ -8,12 +8,13 @@ else is making comes back as `Wait`.
 from __future__ import annotations
 
 import functools
+import re
 import time
 from dataclasses import replace
 
 from cas_llm.config import Rank, Settings, read_option
-from cas_llm.errors import SecretFound, StoreError
-from cas_llm.keys import Rules, key_record
+from cas_llm.errors import ConfigError, SecretFound, StoreError
+from cas_llm.keys import Rules, key_record, normaliser
 from cas_llm.modes import Act, Mode, decide
 from cas_llm.providers import PYTHON, identify, provider_for
 from cas_llm.session import counting, keeping, lookup, misses, policy, refusals
@@ -27,6 +28,7 @@ from cas_llm.store import Answer
 from cas_llm.streams.pacing import delays
 from cas_llm.wire import Request, Response
 
+_OWN_RULE = re.compile(r"[\w.]+:\w+@")
 _RETRIED = frozenset({408, 409, 429})
 
 
@@ -46,6 +48,11 @@ class Session:
         self.every_request = every_request
         self.replace_edited = replace_edited
         self._rules: dict[str, Rules] = {}
+        for rule in settings.normalise:
+            # A bad one is told here, not by the first request's SDK. A function of the project's
+            # own is imported when it is used: its module may not be importable yet.
+            if not _OWN_RULE.match(rule):
+                _check(rule, settings.sources.get("normalise", ""))
 
     def derived(self, settings: Settings) -> Session:
         """A session on the same store and run with other settings."""
@@ -290,6 +297,13 @@ def replayable(response: Response) -> Response:
         return response
     kept = [pair for pair in response.headers if not pair[0].startswith("retry-after")]
     return replace(response, headers=(*kept, ("retry-after-ms", "1")))
+
+
+def _check(rule: str, source: str) -> None:
+    try:
+        normaliser(rule)
+    except ConfigError as error:
+        raise ConfigError(str(error), source=source) from None
 
 
 def _repeat(request: Request) -> str:

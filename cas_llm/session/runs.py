@@ -78,13 +78,28 @@ class Run:
         if _create(path, str(os.getpid())):
             self._pilots[flight] = _caller()
             return True
-        if not _pilot_alive(path):
-            # The process died over its call; whoever removes the file first may try again.
-            path.unlink(missing_ok=True)
-            if _create(path, str(os.getpid())):
-                self._pilots[flight] = _caller()
-                return True
+        if not _pilot_alive(path) and self._clear(path) and _create(path, str(os.getpid())):
+            self._pilots[flight] = _caller()
+            return True
         return False
+
+    @staticmethod
+    def _clear(path: Path) -> bool:
+        """Whether this caller took a dead process's flight away."""
+        wreck = path.with_name(f"{path.name}.wreck.{os.getpid()}.{threading.get_ident()}")
+        try:
+            path.rename(wreck)
+        except FileNotFoundError:
+            return False
+        try:
+            if not _pilot_alive(wreck):
+                return True
+            # Somebody was faster, and this is the new pilot's: it goes back.
+            with contextlib.suppress(FileExistsError):
+                os.link(wreck, path)
+            return False
+        finally:
+            wreck.unlink(missing_ok=True)
 
     def land(self, flight: str) -> None:
         """Say that the call *flight* is over, whatever came of it."""

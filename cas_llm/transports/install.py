@@ -99,6 +99,9 @@ def _is_watched(host: str, port: int | None, binding: Binding) -> bool:
         return False
     if is_provider_host(host) or not names.isdisjoint(settings.hosts):
         return True
+    # A gateway that was told from its requests' shape; loopback ones are too often the app's own.
+    if not policy.is_loopback(host) and not names.isdisjoint(binding.session.runtime.matched):
+        return True
     if settings.block_network == "all" and settings.mode is Mode.REPLAY:
         return not policy.is_loopback(host)
     return not policy.is_loopback(host) and not names.isdisjoint(policy.named_hosts())

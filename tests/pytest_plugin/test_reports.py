@@ -85,3 +85,15 @@ def test_workers_report_though_only_a_marker_asked(inner):
     said = summary_of(inner.run("-n", "1", plugins=("xdist",), passed=1))
     assert "1 call" in said
     assert "new: 1 recording in 1 test" in said
+
+
+def test_explain_tells_the_last_runs_misses(inner):
+    """With workers, too; a run without misses takes them away."""
+    inner.tests("def test_one(): ask('one')").record(passed=1)
+    inner.tests("def test_one(): ask('one!')")
+    inner.run("-n", "1", plugins=("xdist",), failed=1)
+    told = inner.project.cas_llm("explain")
+    assert "test_one" in told.stdout
+    assert '"one" -> "one!"' in told.stdout
+    inner.tests("def test_one(): ask('one')").run(passed=1)
+    assert '"one!"' not in inner.project.cas_llm("explain").stdout

@@ -89,6 +89,27 @@ def test_a_wider_fixture_is_a_scope_of_its_own(inner):
     assert inner.provider.count == calls
 
 
+def test_capturing_some_tests_keeps_what_a_wider_fixture_recorded(inner):
+    """The tests left out quote the fixture's answer; a run of all tests asks it anew."""
+    text = """
+        @pytest.fixture(scope="session")
+        def opening(): return ask("opening")
+
+        def test_one(opening): assert ask("one after " + opening)
+        def test_two(opening): assert ask("two after " + opening)
+    """
+    inner.tests(text).record(passed=2)
+    inner.run(CAPTURE, "tests/test_it.py::test_one", passed=1)
+    assert inner.provider.count == 4
+    replays(inner, passed=2)
+    inner.run(CAPTURE, "-k", "test_two", passed=1, deselected=1)
+    assert inner.provider.count == 5
+    replays(inner, passed=2)
+    inner.run(CAPTURE, passed=2)
+    assert inner.provider.count == 8
+    replays(inner, passed=2)
+
+
 def test_a_fixture_whose_users_all_failed_leaves_no_tape(inner):
     """Its answers wait; the first run in which a user passes writes them without a call."""
     text = "@pytest.fixture(scope='module')\ndef made(): return ask('made')\n"

@@ -177,6 +177,16 @@ def test_the_budget_stops_the_call_after_the_one_that_spent_it(desk, upstream):
     assert upstream.count == 1
 
 
+def test_a_budget_of_nothing_forbids_what_costs_and_allows_what_is_free(desk, upstream):
+    """The first call that has a price is refused; a local model's is made."""
+    made, scope = desk("fallback", max_cost=0.0), Scope()
+    made.ask(chat("dear"), scope)
+    assert problem(made).kind == "over budget"
+    assert upstream.count == 0
+    made.ask(chat("free", url="http://127.0.0.1:9/v1/chat/completions"), scope)
+    assert upstream.count == 1
+
+
 def test_the_budget_is_the_whole_runs(desk, upstream):
     """Another process of the run sees what was spent."""
     made = desk("fallback", max_cost=0.000001)

@@ -1,5 +1,6 @@
 """A secret in a prompt is on no disk, and its request replays all the same."""
 
+import gzip
 import json
 import secrets
 import subprocess
@@ -132,3 +133,18 @@ def test_an_authorization_header_is_not_in_the_store(desk, root, tmp_path, secre
     desk("fallback").ask(chat("hi", headers=headers), Scope())
     assert places(tmp_path, secret) == []
     assert desk("replay").ask(chat("hi"), Scope()).status == 200
+
+
+def test_a_secret_in_a_body_that_stays_encoded_refuses_the_write(desk, tmp_path, upstream, secret):
+    """What the reader wants encoded can't be rewritten, so it is not written at all."""
+    made, scope = desk("fallback"), Scope()
+    headers = (*JSON, ("content-encoding", "x-gzip"))
+    body = gzip.compress(json.dumps(completion(f"your key is {secret}")).encode())
+    action = made.begin(chat("encoded"), scope)
+    action.recorder.head(200, headers, readable=())
+    action.recorder.chunk(body)
+    action.recorder.end()
+    (problem,) = scope.problems
+    assert problem.kind == "secret"
+    assert secret not in problem.detail
+    assert not list(tmp_path.rglob("objects/*/*.json"))
