@@ -103,8 +103,9 @@ def test_no_settings_come_in_from_outside(tmp_path: Path) -> None:
         "CAS_LLM_MODE",
         "CAS_LLM_CORPUS",
     )
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:cas_llm"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(probe)],
+        [sys.executable, "-m", "pytest", *options, str(probe)],
         cwd=tmp_path,
         env=os.environ | dict.fromkeys(names, "kept") | {"PYTHONPATH": str(TREE / "tests")},
         capture_output=True,
