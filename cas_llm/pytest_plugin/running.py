@@ -302,7 +302,7 @@ class Running:
             "passed": passed,
             "used": [{"key": use.key, "digest": use.digest} for use in scope.in_order()],
         }
-        for tied in pick.ties(scope.tapes(self.runtime.store)):
+        if tied := pick.tied(scope.tapes(self.runtime.store), scope.source):
             root = self.runtime.store.root
             self.ties[scope.name] = [_relative(tape.path(root)) for tape in tied]
 

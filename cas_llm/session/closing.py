@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cas_llm.errors import StoreError
 from cas_llm.keys import canonical, load_record
 from cas_llm.keys.paths import DROP, edit, steps_of
 from cas_llm.providers import provider_for
 from cas_llm.providers.base import Provider
 from cas_llm.session import families
+from cas_llm.session.runs import Told
 from cas_llm.session.runtime import Runtime
 from cas_llm.session.scopes import Kind, Scope, Use
-from cas_llm.store import Answer, Shared, Tape, pick
+from cas_llm.store import Answer, Tape, pick
 from cas_llm.store.tape import Turn
 
 _QUOTED_FROM = 4
@@ -55,11 +57,20 @@ def passed(scope: Scope, runtime: Runtime) -> Written:
         source=scope.source,
         turns=tuple(Turn(use.key, use.digest, use.ask, use.answer, use.within) for use in uses),
     )
-    new = not any(other.source == tape.source and other.answers == tape.answers for other in own)
+    new = not any(other.source == tape.source and _says(other, tape, scope) for other in own)
     if new:
         store.add_tape(tape)
+    _untell(scope, uses, runtime)
     _release(scope, uses, runtime)
     return Written(added, tape if new else None)
+
+
+def _says(held: Tape, tape: Tape, scope: Scope) -> bool:
+    """Whether *held* says all that *tape* would."""
+    if scope.kind is Kind.TEST:
+        return held.answers == tape.answers
+    # Opened several times in a run: a shorter sequence would answer the longer one's asks.
+    return all(held.answers.get(k, ())[: len(d)] == d for k, d in tape.answers.items())
 
 
 def unplayed(scope: Scope, runtime: Runtime) -> list[Turn]:
@@ -90,8 +101,8 @@ def _share(scope: Scope, runtime: Runtime) -> Written:
     for use in uses:
         added += not store.objects.has(use.digest)
         store.promote(use.digest)
-        take = runtime.shared_take(use.key)
-        store.add_shared(Shared(use.key, take, runtime.run.id, use.ordinal, use.digest))
+        first = min(other.ordinal for other in uses if other.key == use.key)
+        store.add_shared(runtime.shared_entry(use.key, use.ordinal, use.digest, append=first > 1))
     _release(scope, uses, runtime)
     return Written(added)
 
@@ -104,11 +115,28 @@ def _release(scope: Scope, uses: Sequence[Use], runtime: Runtime) -> None:
         waiting
         for waiting in pending.of_scope(scope.name)
         if waiting.run == runtime.run.id
-        or waiting.digest in digests
-        or (waiting.key, waiting.ordinal) in named
+        or (
+            not runtime.store.pending.is_live(waiting.run)
+            and (waiting.digest in digests or (waiting.key, waiting.ordinal) in named)
+        )
     ]
     if entries:
         pending.release(entries)
+
+
+def _untell(scope: Scope, uses: Sequence[Use], runtime: Runtime) -> None:
+    """Let the run's other scopes have what the tape holds, not what it left out."""
+    kept = {(use.key, use.ordinal): use.digest for use in uses}
+    for waiting in runtime.store.pending.of_scope(scope.name):
+        place = (waiting.key, waiting.ordinal)
+        digest = kept.get(place)
+        if waiting.run != runtime.run.id or digest == waiting.digest:
+            continue
+        runtime.run.untell(*place, waiting.digest, scope.name)
+        if digest is not None:
+            attempt, captured = scope.attempt, waiting.captured
+            told = Told(waiting.ordinal, digest, scope.name, attempt, captured)
+            runtime.run.tell(waiting.key, told)
 
 
 def _without_noise(use: Use, later: Sequence[Use], current: Tape, runtime: Runtime) -> Use:
@@ -117,7 +145,10 @@ def _without_noise(use: Use, later: Sequence[Use], current: Tape, runtime: Runti
     if not use.fresh or not 1 <= use.ordinal <= len(held) or held[use.ordinal - 1] == use.digest:
         return use
     digest = held[use.ordinal - 1]
-    old, new = runtime.store.load(digest), runtime.store.load(use.digest)
+    try:
+        old, new = runtime.store.load(digest), runtime.store.load(use.digest)
+    except StoreError:
+        return use
     provider = _provider(use.key, runtime)
     if old.response.status != new.response.status or old.response.incomplete or new.marks:
         return use

@@ -16,7 +16,7 @@ from cas_llm.errors import SecretFound
 from cas_llm.providers import PYTHON
 from cas_llm.providers.base import Usage
 from cas_llm.redact import Redactor
-from cas_llm.redact.scan import scan_for_secrets
+from cas_llm.redact.scan import find_secret, scan_for_secrets
 from cas_llm.session import families
 from cas_llm.session.asked import Asked
 from cas_llm.session.encodings import decoder_for
@@ -24,10 +24,8 @@ from cas_llm.session.recorder import Heard
 from cas_llm.session.runs import Told
 from cas_llm.session.runtime import Runtime
 from cas_llm.session.scopes import Kind, Use
-from cas_llm.store import Answer, Recording, Shared
+from cas_llm.store import Answer, Recording, Shared, layout
 from cas_llm.wire import Response
-
-_SCANNED = (".json", ".txt")
 
 
 @dataclass(frozen=True)
@@ -58,19 +56,20 @@ def keep(asked: Asked, heard: Heard, runtime: Runtime, redactor: Redactor) -> Ke
         StoreError: the store cannot be written.
 
     """
+    if not asked.scope.staged:
+        # The answer says under which ordinal it is named.
+        asked = replace(asked, number=shared_entry(asked, "", runtime).ordinal)
     answer, cost = _answer(asked, heard, runtime, redactor)
-    digest = write(asked, answer, runtime)
+    digest = write(asked, answer, runtime, redactor)
     return Kept(digest, answer, cost)
 
 
-def write(asked: Asked, answer: Answer, runtime: Runtime) -> str:
+def write(asked: Asked, answer: Answer, runtime: Runtime, redactor: Redactor) -> str:
     """Write *answer* and name it: in the pending folder, or in the store as a shared entry."""
     parts = {digest: (part.ext, part.data) for digest, part in asked.record.parts.items()}
     recording = Recording(asked.record.data, answer, parts)
     digest, files = recording.files()
-    for name, data in files.items():
-        if name.endswith(_SCANNED):
-            scan_for_secrets(data, where=name)
+    _refuse_secrets(asked, digest, files, redactor)
     scope, store, run = asked.scope, runtime.store, runtime.run
     if scope.staged:
         store.pending.stage(
@@ -86,19 +85,16 @@ def write(asked: Asked, answer: Answer, runtime: Runtime) -> str:
         store.prepare()
         store.write(files)
         store.add_shared(shared_entry(asked, digest, runtime))
-    told = Told(asked.number, digest, scope.name, scope.attempt)
+    captured = asked.mode.name == "CAPTURE"
+    told = Told(asked.number, digest, scope.name, scope.attempt, captured)
     run.tell(asked.key, told)
     return digest
 
 
 def shared_entry(asked: Asked, digest: str, runtime: Runtime) -> Shared:
     """The shared entry for an answer: a new take in CAPTURE, else one more of the take in use."""
-    entries = runtime.store.manifest.shared_of(asked.key)
-    if asked.mode.name != "CAPTURE" and entries:
-        current = min(entries, key=lambda entry: (-entry.take, entry.run))
-        return Shared(asked.key, current.take, current.run, asked.number, digest)
-    take = runtime.shared_take(asked.key)
-    return Shared(asked.key, take, runtime.run.id, asked.number, digest)
+    append = asked.mode.name != "CAPTURE"
+    return runtime.shared_entry(asked.key, asked.number, digest, append=append)
 
 
 def note(
@@ -145,10 +141,43 @@ def _answer(
         test="" if scope.kind is Kind.SHARED else scope.name,
         ask=asked.ask,
         answer=asked.provider.answer(message),
-        provenance=_provenance(asked, heard, message, usage, cost),
+        provenance=_provenance(asked, heard, message, usage, cost, redactor),
         marks=tuple(marks),
     )
     return answer, cost
+
+
+def _refuse_secrets(
+    asked: Asked, answer: str, files: Mapping[str, bytes], redactor: Redactor
+) -> None:
+    """Fail closed on all text that would be written, and on the name its tape would get."""
+    scope = asked.scope
+    if scope.kind is not Kind.SHARED:
+        _refuse_named_secret(scope.name, redactor)
+    for name, data in files.items():
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            continue
+        if name.endswith(f"{answer[2:]}.json"):
+            where = "the answer"
+        elif name.startswith(layout.REQUESTS):
+            where = "the request"
+        else:
+            where = f"a part of the request or the answer (.{name.rpartition('.')[2]})"
+        scan_for_secrets(data, where=where, redactor=redactor)
+
+
+def _refuse_named_secret(name: str, redactor: Redactor) -> None:
+    found = redactor.find(name) or find_secret(name.encode("utf-8", "replace"))
+    if found is not None:
+        raise SecretFound(
+            f"the test's name holds a secret ({found.kind}), and its tape would be named after it; "
+            "nothing was written. Give the parameter a name of its own: "
+            'pytest.param(..., id="...")',
+            path="test",
+            kind=found.kind,
+        )
 
 
 def _refuse_encoded_secret(response: Response, redactor: Redactor) -> None:
@@ -171,7 +200,12 @@ def _refuse_encoded_secret(response: Response, redactor: Redactor) -> None:
 
 
 def _provenance(
-    asked: Asked, heard: Heard, message: Any, usage: Usage | None, cost: float | None
+    asked: Asked,
+    heard: Heard,
+    message: Any,
+    usage: Usage | None,
+    cost: float | None,
+    redactor: Redactor,
 ) -> Mapping[str, Any]:
     found: dict[str, Any] = {
         "recorded_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -182,7 +216,7 @@ def _provenance(
         "latency_ms": round(heard.seconds * 1000, 1),
         "first_byte_ms": round(heard.first_byte * 1000, 1),
         "recorder": f"cas-llm/{_version()}",
-        "sdk": asked.request.header("user-agent"),
+        "sdk": redactor.text(asked.request.header("user-agent")),
     }
     return {name: value for name, value in found.items() if value not in ("", None)}
 

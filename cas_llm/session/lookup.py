@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from cas_llm.errors import StoreError
 from cas_llm.modes import Mode
 from cas_llm.session.asked import Asked
 from cas_llm.session.runs import short_scope
@@ -70,7 +71,8 @@ def find(asked: Asked, runtime: Runtime, exhausted: str) -> Found | Absent:
     known |= asked.scope.recorded.get(asked.key, {})
     found = _among(known, asked, exhausted)
     if found is not None:
-        return Found(found[1], found[0], pending=bool(waiting))
+        pending = bool(waiting) and not runtime.store.objects.has(found[1])
+        return Found(found[1], found[0], pending=pending)
     return (
         _waiting_for(asked, runtime, known)
         or _told(asked, runtime, exhausted)
@@ -91,7 +93,8 @@ def find_captured(asked: Asked, runtime: Runtime) -> Found | None:
     name = short_scope(asked.scope.name)
     for told in runtime.run.told(asked.key):
         other = told.scope != name or told.attempt == asked.scope.attempt
-        if other and told.ordinal == asked.number:
+        # What FALLBACK recorded earlier in the run is not asked anew yet.
+        if other and told.captured and told.ordinal == asked.number:
             return Found(told.digest, told.ordinal)
     return None
 
@@ -111,7 +114,11 @@ def edited(asked: Asked, runtime: Runtime) -> Found | None:
     if ordinal is None:
         return None
     digest = sequence.digests[ordinal - 1]
-    marks = runtime.store.load(digest).marks
+    try:
+        marks = runtime.store.load(digest).marks
+    except StoreError:
+        # What cannot be read is what CAPTURE is run to replace.
+        return None
     return Found(digest, ordinal) if "edited" in marks else None
 
 
@@ -121,7 +128,7 @@ def _among(known: dict[int, str], asked: Asked, exhausted: str) -> tuple[int, st
         ordinal = asked.number if asked.number <= len(digests) else None
     else:
         ordinal = pick.at(digests, asked.number, exhausted)
-    return None if ordinal is None else (ordinal, digests[ordinal - 1])
+    return None if ordinal is None else (sorted(known)[ordinal - 1], digests[ordinal - 1])
 
 
 def _captured_before(asked: Asked, runtime: Runtime) -> dict[int, str]:
@@ -130,11 +137,17 @@ def _captured_before(asked: Asked, runtime: Runtime) -> dict[int, str]:
         return {}
     waiting = [w for w in asked.scope.waiting(runtime.store) if w.captured and w.key == asked.key]
     newest = waiting[0].run if waiting else ""
-    return {w.ordinal: w.digest for w in reversed(waiting) if w.run == newest}
+    known = {w.ordinal: w.digest for w in reversed(waiting) if w.run == newest}
+    sequence = recorded(asked, runtime) if known else None
+    for ordinal, digest in enumerate(sequence.digests if sequence else (), 1):
+        # CAPTURE kept what was edited by hand, so nothing waits for that ask.
+        if ordinal not in known and "edited" in runtime.store.load(digest).marks:
+            known[ordinal] = digest
+    return known
 
 
 def _waiting_for(asked: Asked, runtime: Runtime, known: dict[int, str]) -> Found | None:
-    if asked.scope.kind is Kind.SHARED:
+    if not asked.scope.staged:
         return None
     wanted = asked.number if known or asked.repeat == "each" else 0
     for waiting in asked.scope.waiting(runtime.store):

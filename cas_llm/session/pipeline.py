@@ -7,7 +7,6 @@ else is making comes back as `Wait`.
 
 from __future__ import annotations
 
-import functools
 import re
 import time
 from dataclasses import replace
@@ -69,7 +68,10 @@ class Session:
         repeat = _repeat(request) or settings.repeat or _usual(mode, scope)
         api = identify(request, settings.hosts)
         record = key_record(
-            request, api.name, self._rules_for(namespace), self.runtime.redactor(settings).text
+            request,
+            api.name,
+            self._rules_for(namespace),
+            self.runtime.redactor(settings, request).text,
         )
         mock = scope.home.mocks.get(record.key)
         number = order = 0
@@ -116,7 +118,7 @@ class Session:
 
     def _called(self, request: Request, scope: Scope) -> Asked:
         namespace = request.header(policy.NAMESPACE_HEADER) or self.settings.namespace
-        redactor = self.runtime.redactor(self.settings)
+        redactor = self.runtime.redactor(self.settings, request)
         return Asked(
             request=request,
             api=PYTHON,
@@ -187,18 +189,20 @@ class Session:
         if refusal is not None:
             return refusal
         flight = self._flight(asked)
-        run = self.runtime.run
+        runtime, run = self.runtime, self.runtime.run
         if not run.take_off(flight):
-            if not run.is_own(flight):
-                flying = functools.partial(run.in_flight, flight)
-                return Wait(over=lambda: not flying(), again=lambda: self._decide(asked))
-            # The program still reads its first stream of this request: it would wait for itself.
+            if not (run.is_own(flight) or runtime.stalled(flight)):
+                return Wait(
+                    over=lambda: not run.in_flight(flight) or runtime.stalled(flight),
+                    again=lambda: self._decide(asked),
+                )
+            # The program reads that stream later, perhaps after this one: it would wait for itself.
             flight = f"{flight}.{asked.number}"
             run.take_off(flight)
         # Whoever held the flight may have landed between our look-up and our taking off.
         found = self._find_quietly(asked)
         if found is not None:
-            self.runtime.run.land(flight)
+            runtime.land(flight)
             return self._decide(asked)
         return self._forward(asked, flight)
 
@@ -208,6 +212,8 @@ class Session:
             store=lambda heard: self._heard(asked, heard, flight),
             give_up=lambda error: self._gave_up(asked, flight, error),
         )
+        if flight:
+            self.runtime.recorders[flight] = recorder
         return Forward(recorder, asked.key)
 
     def _find_quietly(self, asked: Asked) -> Found | None:
@@ -233,10 +239,10 @@ class Session:
         cost, digest = None, ""
         try:
             if _is_wanted(status, settings.record_errors):
-                kept = keeping.keep(asked, heard, self.runtime, self.runtime.redactor(settings))
-                keeping.note(
-                    asked, kept.digest, asked.number, kept.answer, self.runtime, fresh=True
-                )
+                redactor = self.runtime.redactor(settings, asked.request)
+                kept = keeping.keep(asked, heard, self.runtime, redactor)
+                number = kept.answer.ordinal
+                keeping.note(asked, kept.digest, number, kept.answer, self.runtime, fresh=True)
                 cost, digest = kept.cost, kept.digest
             else:
                 asked.scope.give_back(run, asked.key, asked.number)
@@ -246,15 +252,13 @@ class Session:
             asked.scope.give_back(run, asked.key, asked.number)
             refusals.trouble(asked, kind, self.runtime, detail=str(error))
         finally:
-            if flight:
-                run.land(flight)
+            self.runtime.land(flight)
         self._follow(heard.response)
         counting.live(asked, heard, self.runtime, cost=cost, digest=digest)
 
     def _gave_up(self, asked: Asked, flight: str, _error: BaseException | None) -> None:
         asked.scope.give_back(self.runtime.run, asked.key, asked.number)
-        if flight:
-            self.runtime.run.land(flight)
+        self.runtime.land(flight)
 
     def _unstored(self, asked: Asked) -> Action:
         refusal = refusals.barred(asked, self.settings, self.runtime)

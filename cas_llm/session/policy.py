@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from cas_llm import config
 from cas_llm.config import Settings
 from cas_llm.providers import BASE_URL_VARIABLES, KEY_VARIABLES, is_provider_host, looks_like_llm
-from cas_llm.wire import Headers, Request
+from cas_llm.providers import is_loopback as is_loopback
+from cas_llm.wire import Request
 
 PLACEHOLDER = "cas-llm-placeholder-no-key-needed-to-replay"
 """What stands in for a missing provider key in replay; it never leaves the process."""
@@ -19,12 +20,15 @@ REPEAT_HEADER = "x-cas-llm-repeat"
 NAMESPACE_HEADER = "x-cas-llm-namespace"
 CONTROL_HEADERS = frozenset({MODE_HEADER, REPEAT_HEADER, NAMESPACE_HEADER})
 
-_LOOPBACK = frozenset({"localhost", "::1", "0.0.0.0"})  # noqa: S104 - a name, not a bind
-
-
-def is_loopback(host: str) -> bool:
-    """Whether *host* names this machine."""
-    return host in _LOOPBACK or host.startswith("127.") or host.endswith(".localhost")
+# Where the variable is not the provider's name and `_API_KEY`.
+_ODD_VARIABLES = {
+    "azure": "AZURE_OPENAI_API_KEY",
+    "cohere": "CO_API_KEY",
+    "bedrock": "AWS_BEARER_TOKEN_BEDROCK",
+    "huggingface": "HF_TOKEN",
+    "alibaba": "DASHSCOPE_API_KEY",
+    "zhipu": "ZHIPUAI_API_KEY",
+}
 
 
 def netloc(request: Request) -> str:
@@ -70,15 +74,29 @@ def may_count(request: Request, settings: Settings, matched: set[str]) -> bool:
 
 
 def barred_from_leaving(request: Request, settings: Settings) -> bool:
-    """Whether CI's rule forbids to call: CI is set, the host is not here, nobody allowed it."""
-    return config.on_ci(os.environ) and not settings.live_on_ci and not is_loopback(request.host)
+    """Whether CI's rule forbids to call the request's host."""
+    return is_barred_host(request.host, settings)
 
 
-def placeholder_in(headers: Headers) -> bool:
+def is_barred_host(host: str, settings: Settings) -> bool:
+    """Whether CI's rule forbids to reach *host*: CI is set, it is not here, nobody allowed it."""
+    return config.on_ci(os.environ) and not settings.live_on_ci and not is_loopback(host)
+
+
+def placeholder_in(request: Request) -> bool:
     """Whether the request would be sent with the placeholder of a missing key."""
-    return any(PLACEHOLDER in value for _, value in headers)
+    return PLACEHOLDER in request.url or any(PLACEHOLDER in value for _, value in request.headers)
 
 
-def key_variable(family: str) -> str:
-    """The environment variable that holds the key of an API family."""
-    return next((name for name, owner in KEY_VARIABLES.items() if owner == family), "the API key")
+def key_variable(api: str) -> str:
+    """The environment variable that holds the key of the API named *api*.
+
+    Its provider's own; where that has none, the one the SDK of its family reads.
+    """
+    family, _, provider = api.partition("@")
+    for name in (provider, family):
+        # Azure serves other families with keys of their own.
+        variable = _ODD_VARIABLES.get(name, f"{name.upper()}_API_KEY")
+        if variable in KEY_VARIABLES and (name != "azure" or KEY_VARIABLES[variable] == family):
+            return variable
+    return "the API key"

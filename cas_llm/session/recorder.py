@@ -17,6 +17,7 @@ from cas_llm.session.encodings import Decoder, decoder_for, names_in
 from cas_llm.streams.sse import SSEParser
 from cas_llm.wire import Chunk, Headers, Response, header
 
+_STALL_SECONDS = 0.5
 _STREAMED = ("text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream")
 _STREAMED_KINDS = ("audio/",)
 
@@ -77,12 +78,23 @@ class Recorder:
         self._events: SSEParser | None = None
         self._terminal = False
         self._over = False
+        self._idle_since: float | None = None
         self._lock = threading.Lock()
 
     @property
     def over(self) -> bool:
         """Whether the call has ended, one way or another."""
         return self._over
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the head came in, and nobody has read on for a while."""
+        idle = self._idle_since
+        return idle is not None and time.perf_counter() - idle > _STALL_SECONDS
+
+    def reading(self) -> None:
+        """The reader asks for the next piece of the body."""
+        self._idle_since = None
 
     def head(self, status: int, headers: Headers, readable: Collection[str] | None = None) -> None:
         """The status line and headers came in; header names in lower case.
@@ -91,14 +103,16 @@ class Recorder:
         """
         self._status = status
         self._headers = headers
-        self._first = time.perf_counter() - self._began
+        self._idle_since = time.perf_counter()
+        self._first = self._idle_since - self._began
         self._decoder = decoder_for(header(headers, "content-encoding"), readable)
         if header(headers, "content-type").startswith("text/event-stream"):
             self._events = SSEParser()
 
     def chunk(self, data: bytes) -> None:
         """A piece of the body came in, encoded as it was sent."""
-        at = time.perf_counter() - self._began
+        self._idle_since = time.perf_counter()
+        at = self._idle_since - self._began
         plain = data
         if self._decoder is not None:
             self._raw.append((data, at))

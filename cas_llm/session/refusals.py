@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 from cas_llm import prices
 from cas_llm.config import Settings
+from cas_llm.errors import CasLLMError
 from cas_llm.modes import Mode
-from cas_llm.providers import PYTHON, provider_for
+from cas_llm.providers import PYTHON, identify, provider_for
 from cas_llm.providers.base import Provider, Usage
 from cas_llm.session import counting, families, lookup, misses, policy
 from cas_llm.session.actions import Mark, Serve
@@ -26,6 +27,7 @@ from cas_llm.store import pick
 from cas_llm.wire import Request, Response
 
 STATUS = 424
+BAD_SETTING = "bad setting"
 _TYPICAL_OUTPUT = 200
 _CHARACTERS_PER_TOKEN = 4
 
@@ -49,8 +51,8 @@ def barred(asked: Asked, settings: Settings, runtime: Runtime) -> Serve | None:
     if asked.api is PYTHON:
         # It leaves nowhere; what its body asks of a provider is judged by itself.
         return None
-    if policy.placeholder_in(asked.request.headers):
-        variable = policy.key_variable(asked.api.family)
+    if policy.placeholder_in(asked.request):
+        variable = policy.key_variable(asked.api.name)
         detail = (
             f"{variable} is not set, and this call would go to the provider.\n"
             f"Set it:  export {variable}=…"
@@ -91,6 +93,19 @@ def blocked(request: Request, settings: Settings, scope: Scope, runtime: Runtime
     )
     report(scope, problem, runtime)
     return _serve(problem, provider_for("http"), Mark("blocked"))
+
+
+def unusable(request: Request, error: Exception, scope: Scope, runtime: Runtime) -> Serve:
+    """The refusal of a request that the settings in force cannot be applied to."""
+    said = str(error) if isinstance(error, CasLLMError) else f"{type(error).__name__}: {error}"
+    problem = Problem(
+        kind=BAD_SETTING,
+        scope=scope.name,
+        what=f"{request.method} {policy.netloc(request)}{request.path}",
+        detail=said,
+    )
+    report(scope, problem, runtime)
+    return _serve(problem, provider_for(identify(request).family), Mark("miss"))
 
 
 def refuse(

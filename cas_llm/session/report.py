@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cas_llm.redact import Redactor, secret_variables
 from cas_llm.session.log import Log, Sums
 from cas_llm.session.misses import Nearest, Problem, describe, explain, headline
 from cas_llm.store import Store, layout
@@ -17,8 +19,9 @@ LAST_RUN = "cas-llm/last-run/1"
 
 
 def problem_document(problem: Problem) -> dict[str, Any]:
-    """A problem as JSON."""
-    return {
+    """A problem as JSON, without the secrets that a test's name or a path may hold."""
+    redact = Redactor(secret_variables(os.environ)).text
+    document = {
         "kind": problem.kind,
         "scope": problem.scope,
         "what": problem.what,
@@ -30,20 +33,21 @@ def problem_document(problem: Problem) -> dict[str, Any]:
         "headline": headline(problem),
         "explanation": explain(problem),
         "records": problem.is_miss,
-        "nearest": _nearest_document(problem.nearest),
+        "nearest": _nearest_document(problem.nearest, redact),
     }
+    return {n: redact(value) if isinstance(value, str) else value for n, value in document.items()}
 
 
-def _nearest_document(near: Nearest | None) -> dict[str, Any] | None:
+def _nearest_document(near: Nearest | None, redact: Callable[[str], str]) -> dict[str, Any] | None:
     """The nearest recording with all its differences, where an explanation shows the first few."""
     if near is None:
         return None
     return {
         "key": near.key,
-        "scope": near.scope,
+        "scope": redact(near.scope),
         "turn": near.turn,
         "recorded_at": near.recorded_at,
-        "differences": [describe(difference) for difference in near.differences],
+        "differences": [redact(describe(difference)) for difference in near.differences],
     }
 
 

@@ -31,6 +31,7 @@ class Told:
     digest: str
     scope: str
     attempt: int
+    captured: bool = False
 
 
 class Run:
@@ -42,6 +43,7 @@ class Run:
         self._owner = os.getpid() if owner else 0
         self._lock = threading.Lock()
         self._spent = 0.0
+        self._spender = os.getpid()
         self._pilots: dict[str, tuple[int, int]] = {}
 
     @classmethod
@@ -117,8 +119,15 @@ class Run:
 
     def tell(self, key: str, told: Told) -> None:
         """Let all processes of the run know of an answer."""
-        name = f"{told.ordinal}.{told.digest}.{_short(told.scope)}.{told.attempt}"
+        how = "c" if told.captured else "f"
+        name = f"{told.ordinal}.{told.digest}.{_short(told.scope)}.{told.attempt}.{how}"
         _create(self.folder / "answers" / key / name)
+
+    def untell(self, key: str, ordinal: int, digest: str, scope: str) -> None:
+        """Take back what `tell` said, of all attempts of *scope*."""
+        folder = self.folder / "answers" / key
+        for path in folder.glob(f"{ordinal}.{digest}.{_short(scope)}.*"):
+            path.unlink(missing_ok=True)
 
     def told(self, key: str) -> list[Told]:
         """The run's own answers for *key*; `scope` is the short form `short_scope` gives."""
@@ -130,17 +139,20 @@ class Run:
             return []
         found = []
         for name in sorted(names):
-            ordinal, digest, scope, attempt = name.split(".")
-            found.append(Told(int(ordinal), digest, scope, int(attempt)))
+            ordinal, digest, scope, attempt, how = name.split(".")
+            found.append(Told(int(ordinal), digest, scope, int(attempt), how == "c"))
         return sorted(found, key=lambda told: (told.ordinal, told.digest))
 
     def spend(self, amount: float) -> None:
         """Add *amount* US dollars to what the run has spent."""
         with self._lock:
+            if self._spender != os.getpid():
+                # A fork: what its parent spent stands in the parent's file.
+                self._spender, self._spent = os.getpid(), 0.0
             self._spent += amount
-        path = self.folder / "spent" / str(os.getpid())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(repr(self._spent), encoding="ascii")
+            path = self.folder / "spent" / str(os.getpid())
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(repr(self._spent), encoding="ascii")
 
     def spent(self) -> float:
         """US dollars all processes of the run have spent."""

@@ -9,11 +9,33 @@ from pathlib import Path
 from typing import Any
 
 from cas_llm.config import Settings
-from cas_llm.redact import Redactor, secret_variables
+from cas_llm.redact import Redactor, credentials_of, secret_variables
 from cas_llm.session.log import Log
+from cas_llm.session.recorder import Recorder
 from cas_llm.session.runs import Run
 from cas_llm.session.scopes import Scope
-from cas_llm.store import Store
+from cas_llm.store import Shared, Store
+from cas_llm.wire import Request
+
+_REDACTORS_KEPT = 64
+
+
+class _Redactors:
+    """The redactors for one environment and one set of rules, by the credentials they know."""
+
+    def __init__(self, secrets: Mapping[str, str], rules: tuple[tuple[str, str], ...]) -> None:
+        self.secrets = secrets
+        self.rules = rules
+        self._known: dict[tuple[str, ...], Redactor] = {}
+
+    def given(self, credentials: tuple[str, ...]) -> Redactor:
+        """The redactor for requests that carry *credentials*."""
+        found = self._known.get(credentials)
+        if found is None:
+            if len(self._known) >= _REDACTORS_KEPT:  # tokens that expire: a long run has many
+                self._known.clear()
+            found = self._known[credentials] = Redactor(self.secrets, self.rules, credentials)
+        return found
 
 
 class Runtime:
@@ -25,17 +47,19 @@ class Runtime:
         atexit.register(self.run.close)
         self.log = Log()
         self.matched: set[str] = set()
+        self.recorders: dict[str, Recorder] = {}
         self._takes: dict[str, int] = {}
-        self._redactor = Redactor()
-        self._redactor_for: tuple[int, object] = (0, ())
+        self._redactors = _Redactors({}, ())
 
-    def redactor(self, settings: Settings) -> Redactor:
-        """The redactor for the secrets the environment holds now and the settings' own rules."""
-        secrets = _secrets()
-        if self._redactor_for != (id(secrets), settings.redact):
-            self._redactor = Redactor(secrets, settings.redact)
-            self._redactor_for = (id(secrets), settings.redact)
-        return self._redactor
+    def redactor(self, settings: Settings, request: Request | None = None) -> Redactor:
+        """The redactor for the secrets the environment holds now and the settings' own rules.
+
+        With a *request*, its own credentials are secrets too.
+        """
+        secrets, held = _secrets(), self._redactors
+        if held.secrets is not secrets or held.rules != settings.redact:
+            held = self._redactors = _Redactors(secrets, settings.redact)
+        return held.given(credentials_of(request) if request else ())
 
     def shared_take(self, key: str) -> int:
         """The take under which this run records the shared *key*: one above other runs'."""
@@ -45,6 +69,33 @@ class Runtime:
             others = [entry.take for entry in entries if entry.run != self.run.id]
             self._takes[key] = min(mine) if mine else max(others, default=-1) + 1
         return self._takes[key]
+
+    def shared_entry(self, key: str, ordinal: int, digest: str, *, append: bool) -> Shared:
+        """The shared entry for an answer: one more of the take in use, or of this run's own."""
+        entries = self.store.manifest.shared_of(key)
+        if append and entries:
+            best = min(entries, key=lambda entry: (-entry.take, entry.run))
+            mine = {
+                entry.ordinal: entry.digest
+                for entry in entries
+                if (entry.take, entry.run) == (best.take, best.run)
+            }
+            if mine.get(ordinal, digest) != digest:
+                # Readers count the ordinals present, so after a gap the number is taken already.
+                ordinal = max(mine) + 1
+            return Shared(key, best.take, best.run, ordinal, digest)
+        return Shared(key, self.shared_take(key), self.run.id, ordinal, digest)
+
+    def stalled(self, flight: str) -> bool:
+        """Whether the call *flight* of this process is a stream that nobody reads on."""
+        recorder = self.recorders.get(flight)
+        return recorder is not None and recorder.stalled
+
+    def land(self, flight: str) -> None:
+        """Say that the call *flight* is over, whatever came of it."""
+        if flight:
+            self.recorders.pop(flight, None)
+            self.run.land(flight)
 
     def begin_take(self, key: str) -> None:
         """Record the shared *key* under a take above all there are from now on."""

@@ -53,6 +53,18 @@ def shared_names(
         group.append((name, entry, document(entry.digest)))
     for group in runs.values():
         yield from _shared_run(group)
+        yield from _shared_ties(group)
+
+
+def _shared_ties(group: list[Named]) -> Iterator[Finding]:
+    ordinals: dict[int, list[str]] = {}
+    for name, entry, _ in sorted(group, key=lambda named: named[1]):
+        ordinals.setdefault(entry.ordinal, []).append(name)
+    for ordinal, (used, *others) in ordinals.items():
+        if others:
+            what = f"ties with {', '.join(name.rpartition('/')[2] for name in others)}"
+            why = f"two branches recorded answer {ordinal}; this one is used, on every machine"
+            yield Finding("CAS040", WARNING, used, what, why, "delete the unwanted one")
 
 
 def _shared_run(group: list[Named]) -> Iterator[Finding]:

@@ -84,7 +84,7 @@ class Writer:
             for entry in os.scandir(self._temporary):
                 with contextlib.suppress(OSError):
                     old = time.time() - entry.stat().st_mtime > _STALE_SECONDS
-                    if old and not _alive(entry.name.partition(".")[0]):
+                    if old and not is_alive(entry.name.partition(".")[0]):
                         Path(entry.path).unlink()
 
     def _write_temporary(self, data: bytes) -> Path:
@@ -170,7 +170,8 @@ def cannot_write(path: Path, error: OSError) -> StoreError:
     )
 
 
-def _alive(pid: str) -> bool:
+def is_alive(pid: str) -> bool:
+    """Whether the process *pid* of this machine runs; a text that is no number is none."""
     if not pid.isdigit():
         return False
     try:

@@ -23,7 +23,7 @@ from cas_llm.store import layout
 from cas_llm.store.folders import SETTLED_NS, modified_ns
 from cas_llm.store.manifest import Manifest
 
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE folders (path TEXT PRIMARY KEY, modified INTEGER, read INTEGER);
 CREATE TABLE tapes (path TEXT PRIMARY KEY, folder TEXT, scope TEXT, take INTEGER, source TEXT);
@@ -201,7 +201,11 @@ class Index:
             )
             database.executemany(
                 "INSERT INTO turns VALUES (?, ?, ?, ?)",
-                [(key, n, turn.key, turn.digest) for n, turn in enumerate(tape.turns)],
+                [
+                    (key, n, named, digest)
+                    for n, turn in enumerate(tape.turns)
+                    for named, digest in ((turn.key, turn.digest), *turn.within)
+                ],
             )
         self._note(database, name, modified, now)
 

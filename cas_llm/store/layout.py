@@ -146,6 +146,12 @@ def read_format(root: Path) -> None:
             f"no cas-llm store at {root}: it has no file 'format'; make one with: cas-llm init",
             path=root,
         ) from None
+    except NotADirectoryError:
+        raise NotAStore(
+            f"no cas-llm store at {root}: it is a file, not a folder; name another, or make one "
+            "with: cas-llm init",
+            path=root,
+        ) from None
     if text == FORMAT:
         return
     family, _, version = text.rpartition("/")

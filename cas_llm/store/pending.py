@@ -27,7 +27,7 @@ from pathlib import Path
 
 from cas_llm.digest import digest_of
 from cas_llm.store.answer import pretty
-from cas_llm.store.files import Writer, cannot_write, read
+from cas_llm.store.files import Writer, cannot_write, is_alive, read
 from cas_llm.store.objects import Objects
 
 if sys.platform != "win32":
@@ -91,7 +91,8 @@ class Pending:
         except OSError as error:
             raise cannot_write(folder, error) from error
         for older in self.of_scope(scope):
-            if older.run != run and (older.key, older.ordinal) == (key, ordinal):
+            same = (older.key, older.ordinal) == (key, ordinal)
+            if older.run != run and same and not self.is_live(older.run):
                 older.path.unlink(missing_ok=True)
 
     def enter(
@@ -132,6 +133,16 @@ class Pending:
                 for place in sorted((self.root / run / "entries").iterdir()):
                     found.extend(self._entries(run, began, place))
         return sorted(found, key=lambda w: (w.began, w.run, w.scope, w.key, w.ordinal))
+
+    def is_live(self, run: str) -> bool:
+        """Whether the process that began *run* still works: its answers are its own until then."""
+        try:
+            about = json.loads(read(self.root / run / "run.json"))
+            if time.time() - float(about["began"]) > _LEFT_SECONDS:
+                return False
+            return about["pid"] != os.getpid() and is_alive(str(about["pid"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
 
     def has(self, run: str, digest: str) -> bool:
         """Whether *run* holds the pending answer *digest*."""
@@ -211,7 +222,7 @@ class Pending:
     def _begin(self, folder: Path) -> None:
         path = folder / "run.json"
         if not path.exists():
-            self._writer.add(path, pretty({"began": time.time()}))
+            self._writer.add(path, pretty({"began": time.time(), "pid": os.getpid()}))
 
     def _runs(self) -> list[tuple[str, float]]:
         try:

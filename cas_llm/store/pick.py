@@ -43,14 +43,25 @@ class Recorded:
         return self.tape.take if self.tape else self.shared.take if self.shared else 0
 
 
+def _rank(tape: Tape, source: str) -> tuple[bool, int]:
+    return tape.source != source, -tape.take
+
+
 def ranked(tapes: Iterable[Tape], source: str) -> list[Tape]:
     """One scope's tapes, best first: this source, then highest take, then smallest digest."""
-    return sorted(tapes, key=lambda tape: (tape.source != source, -tape.take, tape.digest))
+    return sorted(tapes, key=lambda tape: (*_rank(tape, source), tape.digest))
 
 
 def current(tapes: Iterable[Tape], source: str = "") -> Tape | None:
     """The tape a scope uses before anything was asked."""
     return next(iter(ranked(tapes, source)), None)
+
+
+def tied(tapes: Iterable[Tape], source: str) -> tuple[Tape, ...]:
+    """A scope's tapes among which only the digest decides which is current; none if one leads."""
+    order = ranked(tapes, source)
+    best = [tape for tape in order if _rank(tape, source) == _rank(order[0], source)]
+    return tuple(best) if len(best) > 1 else ()
 
 
 def ties(tapes: Sequence[Tape]) -> list[tuple[Tape, ...]]:
@@ -74,12 +85,12 @@ def from_own(
     """The key's answers on the scope's own tapes."""
     order = ranked((tape for tape in own if key in tape.answers), source)
     if not order:
-        return None
+        return _within(ranked(own, source), key, own=True)
     chosen = next((tape for tape in order if tape.agrees(served)), order[0])
     tied = tuple(
         tape
         for tape in order
-        if tape is not chosen and (tape.source, tape.take) == (chosen.source, chosen.take)
+        if tape is not chosen and _rank(tape, source) == _rank(chosen, source)
     )
     return Recorded(chosen.answers[key], tape=chosen, own=True, tied=tied)
 
@@ -98,7 +109,7 @@ def from_shared(entries: Iterable[Shared]) -> Recorded | None:
 
 
 def from_others(
-    tapes: Iterable[Tape], key: str, served: Collection[Served], source: str
+    tapes: Sequence[Tape], key: str, served: Collection[Served], source: str
 ) -> Recorded | None:
     """The key's answers on other scopes' tapes."""
     order = sorted(
@@ -110,7 +121,17 @@ def from_others(
             tape.digest,
         ),
     )
-    return Recorded(order[0].answers[key], tape=order[0]) if order else None
+    if order:
+        return Recorded(order[0].answers[key], tape=order[0])
+    return _within(ranked(tapes, source), key)
+
+
+def _within(tapes: Iterable[Tape], key: str, *, own: bool = False) -> Recorded | None:
+    """The key's answers among the calls that a function's body made, when it was recorded."""
+    for tape in tapes:
+        if key in tape.inner:
+            return Recorded(tape.inner[key], tape=tape, own=own)
+    return None
 
 
 def at(digests: Sequence[str], ask: int, exhausted: str) -> int | None:

@@ -53,6 +53,15 @@ class Tape:
         return found
 
     @cached_property
+    def inner(self) -> Mapping[str, tuple[str, ...]]:
+        """Digests of the calls that bodies of functions made, by key; no ask of the scope's own."""
+        found: dict[str, tuple[str, ...]] = {}
+        for turn in self.turns:
+            for key, digest in turn.within:
+                found[key] = (*found.get(key, ()), digest)
+        return found
+
+    @cached_property
     def data(self) -> bytes:
         """The bytes of the tape's file."""
         return pretty(

@@ -72,7 +72,11 @@ def _live(base: Any) -> Any:
             if self._chunks is None:
                 self._chunks = iter(self._inner)
             try:
-                for chunk in self._chunks:
+                while True:
+                    self._recorder.reading()
+                    chunk = next(self._chunks, None)
+                    if chunk is None:
+                        break
                     self._recorder.chunk(chunk)
                     yield chunk
             except GeneratorExit:
@@ -112,7 +116,11 @@ def _live_async(base: Any) -> Any:
             if self._chunks is None:
                 self._chunks = self._inner.__aiter__()
             try:
-                async for chunk in self._chunks:
+                while True:
+                    self._recorder.reading()
+                    chunk = await anext(self._chunks, None)
+                    if chunk is None:
+                        break
                     self._recorder.chunk(chunk)
                     yield chunk
             except GeneratorExit:
