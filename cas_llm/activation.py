@@ -11,7 +11,7 @@ import functools
 import inspect
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from contextvars import Token
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ from cas_llm.session import Kind, Scope, Session, families, misses
 from cas_llm.session.bindings import Binding, current, enter, leave, pop, push
 from cas_llm.session.closing import passed
 from cas_llm.session.log import Sums
+from cas_llm.session.placeholders import Placeholders
 from cas_llm.session.report import problem_document, write_last_run
 from cas_llm.session.runtime import runtime_for
 from cas_llm.store import Answer
@@ -38,9 +39,10 @@ class use:  # noqa: N801 - used like a function, as contextlib's own are
 
     *mode* is one of `Mode` or a word for it; without it the settings decide. A *name* makes the
     block a scope with a tape of its own, written when the block ends without an exception. Inside a
-    test an unnamed block's calls stay the test's. *store*, *hosts*, *namespace*, *repeat*,
-    *exhausted* and *normalise* override the settings of the same name; ``live=True`` says
-    ``mode="disabled"``.
+    test an unnamed block's calls stay the test's. *store*, *namespace*, *repeat*, *exhausted* and
+    *normalise* override the settings of the same name, and *hosts* are added to theirs; but what
+    the command line or the environment says wins, as it does for the mode. ``live=True`` says
+    ``mode="disabled"``. In replay, keys that are not set have stand-ins while the block lasts.
 
     Leaving the block raises `CacheMiss` if a request had no recording and the code swallowed it.
 
@@ -59,7 +61,7 @@ class use:  # noqa: N801 - used like a function, as contextlib's own are
         namespace: str = "",
         repeat: str | None = None,
         exhausted: str | None = None,
-        normalise: Sequence[str] = (),
+        normalise: Sequence[str] | str = (),
         live: bool | None = None,
     ) -> None:
         if live:
@@ -68,31 +70,44 @@ class use:  # noqa: N801 - used like a function, as contextlib's own are
                     "live=True means mode='disabled'; give one of them", source="use()"
                 )
             mode = Mode.DISABLED
-        self._mode = mode
+        if name is not None and not (isinstance(name, str) and name.strip()):
+            raise ConfigError(f"name must be text that is not empty, not {name!r}", source="use()")
+        self._mode = None if mode is None else config.read_option("mode", mode, "use()")
         self._name = name
-        self._overrides: dict[str, Any] = {
-            "store": None if store is None else str(Path(store).absolute()),
-            "hosts": hosts or None,
-            "namespace": namespace or None,
+        given = {
+            "store": store,
+            "hosts": None if hosts == () else hosts,
+            "namespace": None if namespace == "" else namespace,
             "repeat": repeat,
             "exhausted": exhausted,
-            "normalise": tuple(normalise) or None,
+            "normalise": None if normalise == () else normalise,
         }
+        self._overrides: dict[str, Any] = {
+            setting: config.read_option(setting, value, "use()")
+            for setting, value in given.items()
+            if value is not None
+        }
+        if store is not None:
+            # Of where the block was written down, not of where it is entered.
+            self._overrides["store"] = str(Path(store).absolute())
         self._begin()
 
     def __enter__(self) -> Session:
         binding = self._binding()
+        keys = Placeholders(binding.session.settings)
+        keys.put()
         transports.install()
         push(binding)
         token = enter(binding)
         transports.announce(binding)
         with self._lock:
-            self._entered.append((binding, token, len(binding.scope.problems)))
+            self._entered.append((binding, token, len(binding.scope.problems), keys))
         return binding.session
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         with self._lock:
-            binding, token, before = self._entered.pop()
+            binding, token, before, keys = self._entered.pop()
+        keys.take_back()
         leave(token)
         pop(binding)
         outer = current()
@@ -125,7 +140,35 @@ class use:  # noqa: N801 - used like a function, as contextlib's own are
         self.__exit__(kind, error, trace)
 
     def __call__(self, function: _Function) -> _Function:
-        """Run *function* inside a block of its own each time it is called."""
+        """Run *function* inside a block of its own each time it is called.
+
+        A generator's block holds from its first value to its end.
+
+        Raises:
+            ConfigError: *function* is a class.
+
+        """
+        if inspect.isclass(function):
+            raise ConfigError(
+                "use() decorates functions; on a class use @pytest.mark.cas_llm", source="use()"
+            )
+        if inspect.isasyncgenfunction(function):
+
+            @functools.wraps(function)
+            async def iterate_async(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+                async with self._again(), contextlib.aclosing(function(*args, **kwargs)) as values:
+                    async for value in values:
+                        yield value
+
+            return iterate_async  # type: ignore[return-value]
+        if inspect.isgeneratorfunction(function):
+
+            @functools.wraps(function)
+            def iterate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+                with self._again():
+                    return (yield from function(*args, **kwargs))
+
+            return iterate  # type: ignore[return-value]
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
@@ -143,7 +186,7 @@ class use:  # noqa: N801 - used like a function, as contextlib's own are
         return run  # type: ignore[return-value]
 
     def _begin(self) -> None:
-        self._entered: list[tuple[Binding, Token[Binding | None], int]] = []
+        self._entered: list[tuple[Binding, Token[Binding | None], int, Placeholders]] = []
         self._lock = threading.Lock()
 
     def _again(self) -> use:

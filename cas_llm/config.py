@@ -1,8 +1,10 @@
 """Settings and where each came from: one table, one order of precedence.
 
-Command line > environment > per call > marker > ``use()`` > ``[tool.cas-llm]`` > default. Every
-way to set a thing (pytest options, ini options, ``CAS_LLM_*``, the table) is derived from
-`OPTIONS`, so that a name is known in all places or in none.
+Command line > environment > per call > marker > ``use()`` > ``[tool.cas-llm]`` > default. The
+order is one for all settings: ``CAS_LLM_STORE`` outranks ``use(store=…)``, too. Only ``hosts`` add
+up; where two name the same host, the order decides. Every way to set a thing (pytest options, ini
+options, ``CAS_LLM_*``, the table) is derived from `OPTIONS`, so that a name is known in all places
+or in none.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from cas_llm.modes import Mode, parse_mode
 from cas_llm.streams.pacing import delays
 
 STORE_NAME = "cache_store"
+COMMAND_LINE = "the command line"
+"""The source of what the command line says."""
 
 
 class Rank(IntEnum):
@@ -52,8 +56,11 @@ def _text(value: Any) -> str:
     return value
 
 
-def _mode(value: Any) -> Mode:
-    return parse_mode(value if isinstance(value, Mode) else _text(value))
+def _path(value: Any) -> str:
+    path = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if not isinstance(path, str) or not path.strip():
+        raise ValueError(f"must be the path of a folder, not {value!r}")
+    return path
 
 
 def _pace(value: Any) -> str:
@@ -163,8 +170,8 @@ class Option:
 
 
 OPTIONS: tuple[Option, ...] = (
-    Option("mode", _mode, None, "replay, fallback, capture or disabled"),
-    Option("store", _text, None, "where recordings lie; default: cache_store/ at the git root"),
+    Option("mode", parse_mode, None, "replay, fallback, capture or disabled"),
+    Option("store", _path, None, "where recordings lie; default: cache_store/ at the git root"),
     Option("hosts", _hosts, {}, "more hosts whose requests count, or host = API name"),
     Option("ignore_hosts", _texts, (), "hosts whose requests never count, such as the app's own"),
     Option("block_network", _one_of("providers", "all"), "providers", "what replay refuses"),
@@ -230,12 +237,27 @@ class Settings:
         return replace(self, said=(*kept, said))
 
     def but(self, source: str, **values: Any) -> Settings:
-        """These settings with *values* read and put in place; None leaves one as it is."""
+        """These settings with *values* read and put in place; None leaves one as it is.
+
+        What the command line or the environment said stays, unless *source* is the command line.
+        Hosts are added to those there are.
+        """
         given = {name: value for name, value in values.items() if value is not None}
         new = {name: read_option(name, value, source) for name, value in given.items()}
         if "store" in new:
-            new["store"] = Path(new["store"])
-        return replace(self, **new, sources={**self.sources, **dict.fromkeys(new, source)})
+            new["store"] = _folder(Path(new["store"]), source)
+        fixed = {name for name in new if source != COMMAND_LINE and self._is_fixed(name)}
+        if "hosts" in new:
+            ours, theirs = dict(self.hosts), new["hosts"]
+            new["hosts"] = {**theirs, **ours} if "hosts" in fixed else {**ours, **theirs}
+        new = {name: value for name, value in new.items() if name == "hosts" or name not in fixed}
+        named = dict.fromkeys(new.keys() - fixed, source)
+        return replace(self, **new, sources={**self.sources, **named})
+
+    def _is_fixed(self, name: str) -> bool:
+        """Whether the run said it, so that nothing in the code may change it."""
+        source = self.sources.get(name)
+        return source == COMMAND_LINE or source == _BY_NAME[name].variable
 
 
 def read_option(name: str, value: Any, source: str) -> Any:
@@ -280,7 +302,7 @@ def load(
         (Rank.TABLE, f"{table_source} [tool.cas-llm]", table),
         (Rank.TABLE, "pytest's ini options", ini or {}),
         (Rank.ENVIRONMENT, "the environment", _from_environment(environ)),
-        (Rank.COMMAND_LINE, "the command line", command_line or {}),
+        (Rank.COMMAND_LINE, COMMAND_LINE, command_line or {}),
     ]
     said = [_default_mode(environ, under_pytest=under_pytest)]
     values: dict[str, Any] = {}
@@ -294,7 +316,8 @@ def load(
                 said = [s for s in said if s.rank != rank] + [Said(rank, value, source)]
             elif name == "store":
                 base = project if rank is Rank.TABLE and project and where != layers[1][1] else None
-                values["store"] = ((base or start) / Path(value).expanduser()).absolute()
+                place = ((base or start) / Path(value).expanduser()).absolute()
+                values["store"] = _folder(place, source)
             else:
                 values[name] = value
     if "store" not in values:
@@ -325,6 +348,12 @@ def _table_of(table: Any, source: str) -> Mapping[str, Any]:
     if not isinstance(table, Mapping):
         raise ConfigError("[tool.cas-llm] must be a table", source=source)
     return table
+
+
+def _folder(place: Path, source: str) -> Path:
+    if place.is_file():
+        raise ConfigError(f"store must be a folder, and {place} is a file", source=source)
+    return place
 
 
 def find_store(start: Path) -> Path | None:

@@ -79,6 +79,8 @@ def parse_mode(value: str | Mode, *, source: str = "") -> Mode:
     """
     if isinstance(value, Mode):
         return value
+    if not isinstance(value, str):
+        raise ConfigError(f"mode must be text, not {value!r}", source=source)
     word = value.strip().lower().replace("-", "_")
     if word in _SPELLINGS:
         return _SPELLINGS[word]

@@ -273,6 +273,17 @@ def test_a_normaliser_of_the_block_makes_requests_alike(store, ask, provider):
         ({"normalise": ["no-such-rule"]}, r"no-such-rule"),
         ({"hosts": [5]}, r"use\(\): hosts must"),
         ({"mode": "replay", "live": True}, r"use\(\): live=True means mode='disabled'"),
+        ({"mode": 5}, r"use\(\): mode must be text, not 5"),
+        ({"store": ""}, r"use\(\): store must be the path of a folder, not ''"),
+        ({"store": 5}, r"use\(\): store must be the path of a folder, not 5"),
+        (
+            {"store": __file__},
+            r"use\(\): store must be a folder, and .*test_activation.py is a file",
+        ),
+        ({"normalise": 5}, r"use\(\): normalise must be a list"),
+        ({"namespace": 5}, r"use\(\): namespace must be text"),
+        ({"name": 5}, r"use\(\): name must be text that is not empty, not 5"),
+        ({"name": ""}, r"use\(\): name must be text that is not empty, not ''"),
     ],
 )
 def test_a_bad_value_is_one_clear_error(elsewhere, options, message):
@@ -495,3 +506,142 @@ def test_the_public_names_are_sorted_and_complete():
     assert set(cas_llm.__all__) == set(cas_llm._HOME)
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = cas_llm.no_such_name
+
+
+def test_a_normaliser_may_be_given_as_text(store, ask, provider):
+    """One name, as the table takes it."""
+    with cas_llm.use("fallback", store=store, normalise="casefold"):
+        assert ask("HELLO") == ask("hello")
+    assert provider.count == 1
+
+
+def test_a_decorated_generator_runs_in_its_block(store, ask, provider):
+    """From its first value to its end, and what it is sent and returns comes through."""
+
+    @cas_llm.use("fallback", store=store)
+    def questions():
+        sent = yield ask("one")
+        return ask(sent)
+
+    found = []
+    for _ in range(2):
+        running = questions()
+        first = next(running)
+        with pytest.raises(StopIteration) as ended:
+            running.send("two")
+        found.append((first, ended.value.value))
+    assert found[0] == found[1]
+    assert provider.count == 2
+    assert current() is None
+
+
+async def test_a_decorated_async_generator_runs_in_its_block(store, ask_async, provider):
+    """Left early, its block ends with it."""
+
+    @cas_llm.use("fallback", store=store)
+    async def questions():
+        yield await ask_async("one")
+        yield await ask_async("two")
+
+    found = [[said async for said in questions()] for _ in range(2)]
+    assert found[0] == found[1]
+    assert provider.count == 2
+    running = questions()
+    await anext(running)
+    await running.aclose()
+    assert current() is None
+
+
+def test_a_class_is_not_decorated():
+    """Its methods would run outside the block: the error says what to use."""
+    with pytest.raises(cas_llm.ConfigError, match=r"use @pytest\.mark\.cas_llm"):
+
+        @cas_llm.use("replay")
+        class Question:
+            pass
+
+
+def test_the_environments_settings_outrank_the_blocks(store, ask, provider, monkeypatch, tmp_path):
+    """The store, too: the run says where, code states the default."""
+    monkeypatch.setenv("CAS_LLM_STORE", str(tmp_path / "run"))
+    monkeypatch.setenv("CAS_LLM_NAMESPACE", "run")
+    with cas_llm.use("fallback", store=store, namespace="code") as session:
+        ask()
+    assert (session.settings.store, session.settings.namespace) == (tmp_path / "run", "run")
+    assert not store.exists()
+
+
+def test_hosts_of_the_block_are_added_to_the_tables(store, elsewhere):
+    """A host the project named stays one."""
+    Path("pyproject.toml").write_text('[tool.cas-llm]\nhosts = ["a.example"]\n')
+    with cas_llm.use("replay", store=store, hosts=["b.example"]) as session:
+        assert set(session.settings.hosts) == {"a.example", "b.example"}
+
+
+@pytest.mark.parametrize(
+    ("options", "headers", "says"),
+    [
+        ({}, {"x_cas_llm_mode": "replya"}, "unknown mode 'replya'"),
+        ({"normalise": ["no.such:rule@1"]}, {}, "can't be imported"),
+        ({"normalise": ["json:loads@1"]}, {}, "TypeError: "),
+    ],
+)
+def test_a_setting_no_request_can_be_read_with_is_no_connection_error(
+    store, ask, provider, options, headers, says
+):
+    """The request gets a 424 and is not made; the block ends with what is wrong."""
+    with (
+        pytest.raises(cas_llm.CacheMiss, match="cas-llm: bad setting") as ended,
+        cas_llm.use("fallback", store=store, **options),
+    ):
+        assert ask(**headers) == 424
+    assert says in str(ended.value)
+    assert [problem.kind for problem in ended.value.misses] == ["bad setting"]
+    assert provider.count == 0
+
+
+def test_an_sdk_shows_a_bad_setting_at_once(store, provider):
+    """No retry, and the text itself instead of `Connection error.`"""
+    openai = pytest.importorskip("openai")
+    asked = {"x-cas-llm-mode": "replya"}
+    with (
+        pytest.raises(cas_llm.CacheMiss) as ended,
+        cas_llm.use("fallback", store=store),
+        openai.OpenAI(base_url=provider.url, api_key="none", max_retries=2) as client,
+        pytest.raises(openai.APIStatusError, match="unknown mode 'replya'"),
+    ):
+        client.chat.completions.create(**body("hi"), extra_headers=asked)
+    assert len(ended.value.misses) == 1
+
+
+def test_replay_needs_no_key(store, provider, monkeypatch):
+    """An SDK's client is built without one, and the environment is as before afterwards."""
+    openai = pytest.importorskip("openai")
+    monkeypatch.setenv("GROQ_API_KEY", "mine")
+
+    def say():
+        with openai.OpenAI(base_url=provider.url) as client:
+            return client.chat.completions.create(**body("hi")).choices[0].message.content
+
+    with monkeypatch.context() as patch:
+        patch.setenv("OPENAI_API_KEY", "none")
+        with cas_llm.use("fallback", store=store):
+            first = say()
+    before = dict(os.environ)
+    outer, inner = (cas_llm.use("replay", store=store) for _ in range(2))
+    outer.__enter__()
+    inner.__enter__()
+    outer.__exit__(None, None, None)
+    assert say() == first
+    assert os.environ["GROQ_API_KEY"] == "mine"
+    inner.__exit__(None, None, None)
+    assert dict(os.environ) == before
+    with cas_llm.use("fallback", store=store):
+        assert "OPENAI_API_KEY" not in os.environ
+
+
+def test_stand_ins_for_keys_can_be_switched_off(store, monkeypatch):
+    """placeholder_keys holds for blocks, too."""
+    monkeypatch.setenv("CAS_LLM_PLACEHOLDER_KEYS", "0")
+    with cas_llm.use("replay", store=store):
+        assert "OPENAI_API_KEY" not in os.environ

@@ -16,8 +16,9 @@ from cas_llm.config import (
     on_ci,
     read_option,
 )
-from cas_llm.errors import ConfigError
+from cas_llm.errors import ConfigError, NotAStore
 from cas_llm.modes import Mode
+from cas_llm.store.layout import read_format
 
 
 @pytest.fixture
@@ -173,7 +174,8 @@ def test_variables_that_are_no_settings_are_left_alone(folder):
         ("pace = -1", "pace"),
         ("pace = true", "pace must be text"),
         ("stale = 1", "stale must be a table"),
-        ("store = 1", "store must be text"),
+        ("store = 1", "store must be the path of a folder, not 1"),
+        ('store = ""', "store must be the path of a folder, not ''"),
     ],
 )
 def test_a_bad_setting_is_one_clear_error_with_its_place(folder, text, says):
@@ -342,3 +344,49 @@ def test_the_environment_is_the_processs_own_by_default(folder, monkeypatch):
     assert not [name for name in os.environ if name.startswith("CAS_LLM_MODE")]
     monkeypatch.setenv("CAS_LLM_MODE", "off")
     assert load(folder).mode is Mode.DISABLED
+
+
+@pytest.mark.parametrize(
+    ("environ", "command_line"), [({"CAS_LLM_NAMESPACE": "run"}, {}), ({}, {"namespace": "run"})]
+)
+def test_what_the_run_says_no_code_changes(folder, environ, command_line):
+    """The environment and the command line outrank markers and use(), for every setting."""
+    settings = load(folder, environ, command_line=command_line)
+    changed = settings.but("use()", namespace="code", exhausted="last")
+    assert (changed.namespace, changed.exhausted) == ("run", "last")
+    assert changed.sources["namespace"] == settings.sources["namespace"]
+    assert changed.but("the command line", namespace="later").namespace == "later"
+
+
+def test_a_value_that_loses_is_still_read(folder):
+    """A typo in the code is told also where the environment wins."""
+    settings = load(folder, {"CAS_LLM_EXHAUSTED": "last"})
+    with pytest.raises(ConfigError, match=r"use\(\): exhausted must be one of"):
+        settings.but("use()", exhausted="stop")
+
+
+def test_what_a_parent_process_said_code_may_change(folder):
+    """CAS_LLM_SESSION names no setting."""
+    settings = load(folder, {}).but("CAS_LLM_SESSION", namespace="parent")
+    assert settings.but("use()", namespace="child").namespace == "child"
+
+
+@pytest.mark.parametrize("environ", [{}, {"CAS_LLM_STORE": "notes"}])
+def test_a_store_that_is_a_file_is_one_clear_error(folder, environ):
+    """Whoever named it, it is told before anything is read there."""
+    (folder / "notes").write_text("not a store")
+    table(folder, 'store = "notes"')
+    with pytest.raises(ConfigError, match=r"store must be a folder, and .*notes is a file"):
+        load(folder, environ)
+    with pytest.raises(NotAStore, match=r"notes: it is a file, not a folder"):
+        read_format(folder / "notes")
+
+
+def test_hosts_add_up(folder):
+    """Hosts named in the code are added; one named twice is whose word weighs more."""
+    table(folder, 'hosts = {"a.example" = "one", "b.example" = "two"}')
+    changed = load(folder, {}).but("use()", hosts={"b.example": "three", "c.example": ""})
+    assert changed.hosts == {"a.example": "one", "b.example": "three", "c.example": ""}
+    run = load(folder, {"CAS_LLM_HOSTS": "b.example=run"})
+    changed = run.but("use()", hosts={"b.example": "three", "c.example": ""})
+    assert changed.hosts == {"b.example": "run", "c.example": ""}

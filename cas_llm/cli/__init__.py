@@ -127,18 +127,50 @@ def _start(
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and end the process with the exit code of the table above."""
+    """Run the command line and end the process with the exit code of the table above.
+
+    Under ``--json`` an error is told twice: as text on standard error, and as
+    ``{"error": {"message": ..., "exit": ...}}`` on standard output.
+    """
     choices = _Choices()
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    as_json = "--json" in given
     try:
-        get_command(app).main(args=arguments, prog_name="cas-llm", obj=choices)
-        code = 0
+        # Not standalone: typer would print a usage error itself, and end before it is told as JSON.
+        ended = get_command(app).main(
+            args=arguments, prog_name="cas-llm", obj=choices, standalone_mode=not as_json
+        )
+        code = ended if isinstance(ended, int) else 0
     except CasLLMError as error:
         code = _expected(error)
+        _tell_as_json(as_json, str(error), code)
     except KeyboardInterrupt:
         code = INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last frame of the program
-        code = _unexpected(error, debug=choices.debug)
+        code = _usage(error) or _unexpected(error, debug=choices.debug)
+        _tell_as_json(as_json, _message(error), code)
     sys.exit(code)
+
+
+def _tell_as_json(wanted: bool, message: str, code: int) -> None:
+    if wanted:
+        import json
+
+        sys.stdout.write(json.dumps({"error": {"message": message, "exit": code}}, indent=2) + "\n")
+
+
+def _usage(error: Exception) -> int:
+    """Tell an error of the command line's own, which typer's versions have in several places."""
+    show, code = getattr(error, "show", None), getattr(error, "exit_code", 0)
+    if not (callable(show) and callable(getattr(error, "format_message", None)) and code):
+        return 0
+    show()
+    return int(code)
+
+
+def _message(error: Exception) -> str:
+    told = getattr(error, "format_message", None)
+    return str(told() if callable(told) else f"{type(error).__name__}: {error}")
 
 
 def _expected(error: CasLLMError) -> int:

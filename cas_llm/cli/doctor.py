@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError
@@ -17,6 +18,7 @@ from typing import Any
 
 import typer
 
+from cas_llm.cli import packing
 from cas_llm.cli.options import JsonOption, StoreOption, settings_of
 from cas_llm.cli.output import counted, print_json, print_table, say, version
 from cas_llm.config import OPTIONS, Settings
@@ -76,6 +78,7 @@ def doctor(store: StoreOption = None, as_json: JsonOption = False) -> None:
         points.append(Point("settings", WRONG, str(error)))
     else:
         points += [*_mode(settings), *store_points(settings.store), *git_points(settings.store)]
+        points += packing_points(Path.cwd(), settings.store)
     points += python_points()
     found = settings_told(settings) if settings else []
     versions = versions_found()
@@ -177,6 +180,20 @@ def git_points(root: Path) -> Iterator[Point]:
         yield Point("git", WRONG, what, "cas-llm verify --repair")
     else:
         yield Point("git", OK, f"{top}" + (f", core.autocrlf = {convert}" if convert else ""))
+
+
+def packing_points(start: Path, root: Path) -> Iterator[Point]:
+    """What is to be said of the build of the project around *start*, with the store at *root*."""
+    project = packing.project_of(start)
+    if project is None or not root.exists():
+        return
+    try:
+        document = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return  # the settings have said so
+    place = packing.inside(project, root)
+    if place and packing.is_discovered(project, document, place):
+        yield Point("build", WRONG, f"setuptools takes {place} for a package", "cas-llm init")
 
 
 def python_points() -> Iterator[Point]:

@@ -70,10 +70,12 @@ def edit_answer(
 
     Raises:
         CasLLMError: no current answer, several, or a body that may not be; nothing was written.
+        StoreError: an answer cannot be read; nothing was written.
         SecretFound: the new answer looks as if it held a secret; nothing was written.
 
     """
     held = catalogue(store)
+    _refuse_damaged(store, held, key)
     entry = _chosen(held, key, test, ordinal)
     old = store.load(entry.digest)
     body = change(old)
@@ -215,6 +217,15 @@ def _chosen(held: Catalogue, key: str, test: str, ordinal: int) -> Entry:
             f"{listed}"
         )
     return found[0][0]
+
+
+def _refuse_damaged(store: Store, held: Catalogue, key: str) -> None:
+    """Raise what is wrong with an answer of *key* that cannot be read."""
+    called = {(turn.key, turn.digest) for tape in held.tapes for turn in tape.turns}
+    called |= {(entry.key, entry.digest) for entry in held.shared}
+    for digest in held.damaged:
+        if (key, digest) in called:
+            store.load(digest)
 
 
 def _wanted(place: Naming, test: str, ordinal: int) -> bool:

@@ -98,8 +98,11 @@ def ls(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List what is recorded, oldest first; a line is one answer to one request."""
-    from cas_llm.cli.output import print_json
+    """List what is recorded, oldest first; a line is one answer to one request.
+
+    Ends with 1 if a recording cannot be read.
+    """
+    from cas_llm.cli.output import print_json, tell_unreadable
 
     wanted = Filter(
         api,
@@ -113,12 +116,14 @@ def ls(
     held = catalogue(place)
     found = select(held.entries, wanted, place, now)
     if as_json:
-        print_json([document(entry) for entry in found])
+        recordings = [document(entry) for entry in found]
+        print_json({"recordings": recordings, "unreadable": len(held.damaged)})
     else:
-        _print(found, len(held.entries), len(held.damaged), now)
+        _print(found, len(held.entries), now)
+    tell_unreadable(len(held.damaged))
 
 
-def _print(found: Sequence[Entry], total: int, damaged: int, now: datetime) -> None:
+def _print(found: Sequence[Entry], total: int, now: datetime) -> None:
     from cas_llm.cli.output import counted, print_table, say
 
     rows = []
@@ -134,8 +139,6 @@ def _print(found: Sequence[Entry], total: int, damaged: int, now: datetime) -> N
         print_table(columns, rows, right=("age", "take"))
     count = counted(total, "recording")
     say(count if len(found) == total else f"{len(found):,} of {count}")
-    if damaged:
-        say(f"{counted(damaged, 'file')} cannot be read: cas-llm verify", "red")
     if rows:
         say(f"Look at one: cas-llm show {short(found[-1].key)}", "dim")
     elif not total:

@@ -52,12 +52,22 @@ def find(store: Store, word: str) -> Named:
 
 
 def key(store: Store, word: str) -> str:
-    """The key that *word* is a prefix of; raises `CasLLMError` unless there is exactly one."""
+    """The key that *word* is a prefix of.
+
+    Raises:
+        CasLLMError: none or several; says so where *word* is an answer's digest.
+        StoreError: that answer cannot be read; names its file.
+
+    """
     text = word.strip().lower()
     found = _stored(store, layout.REQUESTS, text) if _HEX.match(text) else []
-    if not found:
+    if found:
+        return _only(found, word, "keys")
+    digests = _stored(store, layout.OBJECTS, text) if _HEX.match(text) else []
+    if not digests:
         raise _nothing(store, word)
-    return _only(found, word, "keys")
+    asked = store.load(_only(digests, word, "digests")).key
+    raise CasLLMError(f"{word!r} is an answer; give the key of its request: {short(asked)}")
 
 
 def matching(keys: Iterable[str], word: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cas_llm import config
+from cas_llm.errors import ConfigError
 
 if TYPE_CHECKING:
     from cas_llm.store import Store
@@ -29,11 +30,17 @@ def settings_of(store: Path | None = None) -> config.Settings:
     """The settings that hold in the current folder, with ``--store`` above all.
 
     Raises:
-        ConfigError: a setting is unknown or has a bad value.
+        ConfigError: a setting is unknown or has a bad value, or the store's place is a file.
 
     """
     said = {} if store is None else {"store": str(store)}
-    return config.load(Path.cwd(), command_line=said)
+    settings = config.load(Path.cwd(), command_line=said)
+    # One that is a file itself was refused by the settings already.
+    above = next((place for place in settings.store.parents if place.exists()), None)
+    if above is not None and not above.is_dir():
+        source = settings.sources.get("store", "store")
+        raise ConfigError(f"store must be a folder, and {above} is a file", source=source)
+    return settings
 
 
 def opened(store: Path | None = None) -> Store:

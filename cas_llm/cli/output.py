@@ -96,6 +96,21 @@ def counted(number: int, word: str, plural: str = "") -> str:
     return f"{number:,} {word if number == 1 else plural or word + 's'}"
 
 
+def tell_unreadable(count: int) -> None:
+    """Say on standard error that *count* recordings cannot be read, and end with 1; nothing if 0.
+
+    Raises:
+        typer.Exit: *count* is not 0.
+
+    """
+    if count:
+        import typer
+
+        what = counted(count, "recording")
+        say(f"{what} cannot be read: cas-llm verify --repair", "red", stderr=True)
+        raise typer.Exit(1)
+
+
 def version() -> str:
     """The version of cas-llm that is installed, or ``unknown`` in a bare source tree."""
     from importlib.metadata import PackageNotFoundError

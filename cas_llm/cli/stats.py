@@ -78,11 +78,16 @@ def measure(store: Store) -> Stats:
 
 
 def stats(store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Count recordings, files, bytes, tokens, and the money it took to record them."""
-    from cas_llm.cli.output import print_json
+    """Count recordings, files, bytes, tokens, and the money it took to record them.
+
+    Ends with 1 if a recording cannot be read.
+    """
+    from cas_llm.cli.output import print_json, tell_unreadable
 
     found = measure(opened(store))
-    print_json(asdict(found)) if as_json else _print(found)
+    unreadable = len(found.damaged)
+    print_json({**asdict(found), "unreadable": unreadable}) if as_json else _print(found)
+    tell_unreadable(unreadable)
 
 
 def size_text(size: int) -> str:
@@ -146,8 +151,6 @@ def _print(found: Stats) -> None:
         _print_spent("model", found.by_model, found.total)
     if set(found.by_namespace) - {""}:
         _print_spent("namespace", found.by_namespace, found.total)
-    if found.damaged:
-        say(f"{counted(len(found.damaged), 'file')} cannot be read: cas-llm verify", "red")
 
 
 def _print_spent(what: str, groups: dict[str, Spent], total: Spent) -> None:

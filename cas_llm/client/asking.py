@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from cas_llm.client.costs import Adds, used
 from cas_llm.client.images import Image, image_urls
 from cas_llm.client.places import Place, place_of
-from cas_llm.errors import PlaceholderKey
+from cas_llm.errors import ConfigError, PlaceholderKey
 from cas_llm.modes import Mode, parse_mode
 from cas_llm.providers.text import text_of
 from cas_llm.session import misses, policy
@@ -58,8 +58,10 @@ def ask_for(
 
     Raises:
         ValueError: arguments that do not go together, or an image that is none.
+        ConfigError: *mode* is no mode, or *cost_tracker* cannot be told of costs.
 
     """
+    _check_tracker(cost_tracker)
     place = place_of(model)
     _check(place, use_responses_api, report_progress and return_raw, return_raw, create_kwargs)
     urls = image_urls(images)
@@ -87,6 +89,18 @@ def ask_for(
         print_cost=print_cost,
         cost_tracker=cost_tracker,
     )
+
+
+def _check_tracker(tracker: Any) -> None:
+    """Told before the call: afterwards the money is spent."""
+    if tracker is not None and (
+        isinstance(tracker, type) or not callable(getattr(tracker, "add", None))
+    ):
+        raise ConfigError(
+            f"must have a method add(cost, usage), such as cas_llm.client.CostTracker(), "
+            f"and {tracker!r} has none",
+            source="cost_tracker=",
+        )
 
 
 def _check(

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import openai
 
+from cas_llm.config import read_option
 from cas_llm.modes import Mode
 from cas_llm.session import Scope, policy
 from cas_llm.session.explicit import Explicit
@@ -21,6 +22,12 @@ Options = Mode | str | Mapping[str, Any]
 
 _OWN_KEYS = {"api_key", "admin_api_key", "workload_identity", "provider"}
 _AZURE_KEYS = {"api_key", "azure_ad_token", "azure_ad_token_provider", "workload_identity"}
+
+
+def _read(options: Options | None, source: str) -> Options | None:
+    if not isinstance(options, Mapping) or options.get("store") is None:
+        return options
+    return {**options, "store": read_option("store", options["store"], source)}
 
 
 class _Recorded:
@@ -36,7 +43,7 @@ class _Recorded:
         self._explicit = (
             cas_llm
             if isinstance(cas_llm, Explicit)
-            else Explicit(cas_llm, source=name, every_request=True)
+            else Explicit(_read(cas_llm, name), source=name, every_request=True)
         )
         if self._lacks_key(options) and self._explicit.settings().placeholder_keys:
             options["api_key"] = policy.PLACEHOLDER

@@ -115,8 +115,8 @@ def key_record(
     """The key record of *request* to *api*.
 
     *redact* replaces secrets in a text; it is idempotent and returns the same object where it
-    finds none. It sees the body's canonical JSON text, kept headers, query values and path before
-    anything is hashed.
+    finds none. It sees the body's canonical JSON text, kept headers, query values, path and
+    namespace before anything is hashed.
 
     Raises:
         ConfigError: a normaliser of *rules* is not known or malformed.
@@ -132,7 +132,7 @@ def key_record(
     if request.parts.query:
         record["query"] = _query(request.parts.query, redaction)
     record["headers"] = _headers(request.headers, redaction)
-    record["namespace"] = rules.namespace
+    record["namespace"] = redaction.text(rules.namespace)
     body, parts = _add_body(record, request, rules, redaction)
     if redaction.hit:
         record["redacted"] = REDACT_VERSION

@@ -6,6 +6,7 @@ to it changes keys and is a new version.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 KEY_VERSION = "cas-llm/key/1"
@@ -26,20 +27,58 @@ MEDIA_CHARS = 64
 MAX_DEPTH = 200
 """A body nested deeper is keyed by its bytes: parsers differ in how deep they go."""
 
-HEADERS = frozenset({"anthropic-version", "anthropic-beta", "openai-beta", "api-version"})
+HEADERS = frozenset(
+    {
+        "anthropic-version",
+        "anthropic-beta",
+        "openai-beta",
+        "api-version",
+        "range",
+        "x-amzn-bedrock-guardrailidentifier",
+        "x-amzn-bedrock-guardrailversion",
+        "x-amzn-bedrock-performanceconfig-latency",
+        "x-portkey-provider",
+        "x-portkey-config",
+    }
+)
 """Headers that change what a provider answers; all others are left out."""
 
 LIST_HEADERS = frozenset({"anthropic-beta", "openai-beta"})
 """Headers that hold a set of flags, in any order."""
 
-_CREDENTIALS = frozenset({"key", "api_key", "api-key", "access_token", "token", "sig", "signature"})
+_WORD = re.compile(r"[A-Z]*[a-z0-9]+|[A-Z0-9]+")
+# fmt: off
+_CREDENTIALS = frozenset(
+    {
+        "key", "apikey", "accesskey", "subscriptionkey", "token", "accesstoken",
+        "authtoken", "secret", "clientsecret", "auth", "sig", "signature", "password",
+        "passwd",
+    }
+)
 _SIGNED_PREFIXES = ("x-amz-", "x-goog-")
+# `pageToken` and `sort_key` say what is asked; left out, page 2 would get the answer of page 1.
+_SELECTING = frozenset(
+    {
+        "page", "next", "previous", "prev", "continuation", "continue", "start", "end",
+        "sync", "skip", "cursor", "marker", "delta", "last", "sort", "order", "group",
+        "partition", "primary", "cache", "row", "range", "field", "object",
+    }
+)
+# fmt: on
+_CODES = frozenset({("code",), ("auth", "code"), ("authorization", "code"), ("access", "code")})
 
 
 def is_credential(name: str) -> bool:
-    """Whether the query parameter *name* says who asks, not what is asked."""
-    name = name.lower()
-    return name in _CREDENTIALS or name.startswith(_SIGNED_PREFIXES)
+    """Whether the query parameter *name* says who asks, not what is asked.
+
+    Its last word decides; words end at capitals and at what is no letter or digit.
+    """
+    if name.lower().startswith(_SIGNED_PREFIXES):
+        return True
+    words = tuple(word.lower() for word in _WORD.findall(name))
+    if words in _CODES:
+        return True
+    return bool(words) and words[-1] in _CREDENTIALS and not _SELECTING.intersection(words[:-1])
 
 
 @dataclass(frozen=True, slots=True)

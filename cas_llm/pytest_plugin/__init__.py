@@ -157,7 +157,9 @@ def ini_values(config: pytest.Config) -> dict[str, Any]:
 
 
 def _is_ours(folder: Path) -> bool:
-    if (folder / "cache_store" / "format").is_file():
+    # Also a store that has lost its format file: going on without it would call for real.
+    store = folder / "cache_store"
+    if any((store / name).exists() for name in ("format", "manifest", "requests")):
         return True
     try:
         return "[tool.cas-llm" in (folder / "pyproject.toml").read_text(encoding="utf-8")
@@ -172,12 +174,13 @@ def _wants(item: pytest.Item) -> bool:
 
 
 def _start(config: pytest.Config) -> Running:
-    from cas_llm.errors import ConfigError
+    from cas_llm.errors import CasLLMError
     from cas_llm.pytest_plugin.running import Running
 
+    _check_report(config)
     try:
         running = Running(config)
-    except ConfigError as error:
+    except CasLLMError as error:
         raise pytest.UsageError(f"cas-llm: {error}") from None
     config.stash[_RUNNING] = running
     config.add_cleanup(running.stop)
@@ -187,6 +190,24 @@ def _start(config: pytest.Config) -> Running:
 
         config.pluginmanager.register(Workers(running), "cas_llm_workers")
     return running
+
+
+def _check_report(config: pytest.Config) -> None:
+    """Refuse a report that could not be written, before anything is paid for."""
+    said = getattr(config.known_args_namespace, "cas_llm_report", None)
+    if not said:
+        return
+    place = config.invocation_params.dir / said
+    above = next(folder for folder in place.parents if folder.exists())
+    why = ""
+    if place.is_dir():
+        why = "it is a folder"
+    elif not above.is_dir():
+        why = f"{above} is a file"
+    elif not os.access(place if place.exists() else above, os.W_OK):
+        why = "no permission to write there"
+    if why:
+        raise pytest.UsageError(f"cas-llm: --cas-llm-report={said}: {why}; name a file to write")
 
 
 def pytest_report_header(config: pytest.Config) -> Iterator[str] | list[str]:

@@ -14,13 +14,12 @@ from typing import Any
 import pytest
 
 from cas_llm import config as settings_table
-from cas_llm.config import Rank, Settings
+from cas_llm.config import COMMAND_LINE, Rank, Settings
 from cas_llm.errors import ConfigError
 from cas_llm.pytest_plugin import MARKER, ini_values
 from cas_llm.session.runs import Run
 
 RUN_VARIABLE = "CAS_LLM_RUN"
-_COMMAND_LINE = "the command line"
 _WHOLE_RUN = frozenset({"store", "placeholder_keys", "vcr"})
 
 
@@ -43,7 +42,7 @@ def run_settings(config: pytest.Config) -> Settings:
     if "store" in given:
         # A path on the command line is relative to where the command was typed.
         place = (config.invocation_params.dir / Path(given["store"]).expanduser()).absolute()
-        settings = settings.but(_COMMAND_LINE, store=str(place))
+        settings = settings.but(COMMAND_LINE, store=str(place))
     return settings
 
 
@@ -117,13 +116,4 @@ def _with(settings: Settings, values: Mapping[str, Any], rank: Rank, source: str
             f"{name} holds for the whole run; set it in [tool.cas-llm] or on the command line",
             source=source,
         )
-    settings = settings.says(given.pop("mode", None), rank, source)
-    asked = settings.but(source, **given)
-    # What the run says wins: the command line, then the environment.
-    kept = {name: value for name, value in given.items() if not _fixed(settings, name)}
-    return settings.but(source, **kept) if len(kept) < len(given) else asked
-
-
-def _fixed(settings: Settings, name: str) -> bool:
-    source = settings.sources.get(name, "")
-    return source == _COMMAND_LINE or source.startswith("CAS_LLM_")
+    return settings.says(given.pop("mode", None), rank, source).but(source, **given)

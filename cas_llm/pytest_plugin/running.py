@@ -25,12 +25,12 @@ from cas_llm.pytest_plugin.choosing import (
     settings_for,
 )
 from cas_llm.pytest_plugin.fixtures import WideFixtures
-from cas_llm.pytest_plugin.keys import Placeholders
 from cas_llm.pytest_plugin.origins import origin_of
 from cas_llm.pytest_plugin.verdicts import RunningTest
 from cas_llm.session import Kind, Scope, Session, families
 from cas_llm.session.bindings import Binding, current, pop, push
 from cas_llm.session.closing import borrows, passed, unplayed
+from cas_llm.session.placeholders import Placeholders
 from cas_llm.session.report import log_document, merged, write_last_run
 from cas_llm.session.runtime import Runtime
 from cas_llm.session.scopes import SHARED
@@ -279,16 +279,19 @@ class Running:
         scope = test.binding.scope
         scope.closed = True
         families.adopt(self.runtime.run, scope)
-        if test.passing:
-            self.fixtures.used_by(item)
-            if test.binding.session.settings.mode.records or scope.recorded:
-                try:
+        try:
+            if test.passing:
+                self.fixtures.used_by(item)
+                if test.binding.session.settings.mode.records or scope.recorded:
                     self._keep(scope)
-                except CasLLMError as error:
-                    report.outcome, report.longrepr = "failed", f"cas-llm: {error}"
-            elif borrows(scope, self.runtime):
-                self.borrowers.append(scope.name)
-        self._note(scope, passed=test.passing)
+                elif borrows(scope, self.runtime):
+                    self.borrowers.append(scope.name)
+            self._note(scope, passed=test.passing)
+        except CasLLMError as error:
+            # A damaged tape, a full disk: this test's trouble, not the run's end. Where the test
+            # failed, it has been told already.
+            if test.passing:
+                report.outcome, report.longrepr = "failed", f"cas-llm: {error}"
 
     def _keep(self, scope: Scope) -> None:
         written = passed(scope, self.runtime)

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from cas_llm.prices import money
+from cas_llm.session.misses import UNREADABLE
 from cas_llm.session.report import FORMAT
 
+_MEND = "cas-llm verify --repair"
 _CAUSES = 5
 _LISTED = 5
 
@@ -29,14 +31,21 @@ def show(reporter: Any, document: Mapping[str, Any], config: pytest.Config) -> N
             reporter.write_line(line)
     path = config.getoption("cas_llm_report", default=None)
     if path:
-        place = config.invocation_params.dir / path
-        place.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"format": FORMAT, **document}, indent=2, ensure_ascii=False)
-        place.write_text(text + "\n", encoding="utf-8")
+        _write(reporter, config.invocation_params.dir / path, "w", text + "\n")
     step = os.environ.get("GITHUB_STEP_SUMMARY")
     if step and happened:
-        with Path(step).open("a", encoding="utf-8") as file:
-            file.write(markdown(document))
+        _write(reporter, Path(step), "a", markdown(document))
+
+
+def _write(reporter: Any, place: Path, mode: str, text: str) -> None:
+    """Write *text*; a run that was paid for does not end in an error over where it is reported."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open(mode, encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except OSError as error:
+        reporter.write_line(f"cas-llm: cannot write {place}: {error.strerror or error}", red=True)
 
 
 def lines(document: Mapping[str, Any]) -> list[str]:
@@ -97,9 +106,22 @@ def _counts(document: Mapping[str, Any]) -> list[str]:
     if waiting := len(document["waiting"]):
         whose = "the test passes" if waiting == 1 else "their tests pass"
         counts.append(f"{waiting} recorded, kept until {whose}")
-    if len(document["problems"]) == 1 and document["problems"][0]["records"]:
-        counts.append("     record all: pytest --cas-llm=fallback")
+    if len(document["problems"]) == 1:
+        if _missing(document):
+            counts.append("     record all: pytest --cas-llm=fallback")
+        elif _damaged(document):
+            counts.append(f"     mend: {_MEND}")
     return counts
+
+
+def _missing(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The problems that recording mends."""
+    return [p for p in document["problems"] if p["records"] and p["kind"] != UNREADABLE]
+
+
+def _damaged(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The problems of recordings that are there and cannot be read."""
+    return [p for p in document["problems"] if p["kind"] == UNREADABLE]
 
 
 def _with_waiting(sums: Mapping[str, Any]) -> str:
@@ -109,7 +131,7 @@ def _with_waiting(sums: Mapping[str, Any]) -> str:
 
 def _cause_lines(document: Mapping[str, Any]) -> list[str]:
     groups = causes(document)
-    misses = [problem for problem in document["problems"] if problem["records"]]
+    misses, damaged = _missing(document), _damaged(document)
     if len(document["problems"]) < 2:
         return []
     tests = len({problem["scope"] for problem in document["problems"]})
@@ -125,6 +147,8 @@ def _cause_lines(document: Mapping[str, Any]) -> list[str]:
         calls = _plural(len(misses), "call")
         command = f"{document.get('rerun', 'pytest')} --cas-llm=fallback"
         found.append(f"  record: {command}     {calls}, {price if prices else 'price unknown'}")
+    if damaged:
+        found.append(f"  mend: {_MEND}     {_plural(len(damaged), 'recording')}")
     return found
 
 

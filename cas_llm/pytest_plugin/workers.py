@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cas_llm.transports import install as transports
+
 if TYPE_CHECKING:
     from cas_llm.pytest_plugin.running import Running
 
@@ -28,6 +30,12 @@ class Workers:
             output[_NAME] = json.dumps(self._running.document())
 
     @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_setupnodes(self) -> None:
+        # A worker is no child of this process's session: it begins one of its own. Joining would
+        # import cas_llm before pytest can rewrite its assertions, about which pytest warns.
+        transports.silence()
+
+    @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         import json
 
@@ -45,6 +53,12 @@ class Latecomers:
     def __init__(self, running: Callable[[], Running | None], start: Callable[[], Running]) -> None:
         self._running = running
         self._start = start
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_setupnodes(self) -> None:
+        # A worker is no child of this process's session: it begins one of its own. Joining would
+        # import cas_llm before pytest can rewrite its assertions, about which pytest warns.
+        transports.silence()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

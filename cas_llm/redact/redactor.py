@@ -45,8 +45,9 @@ class Redactor:
     """Replaces secrets by placeholders such as `[cas-llm:openai-key:1]`.
 
     *secrets* are values to take out wherever they stand, by the name of their variable; *rules*
-    are further (name, regular expression) pairs, of which group 1, if any, is the secret.
-    Immutable and safe to share between threads.
+    are further (name, regular expression) pairs, of which group 1, if any, is the secret;
+    *credentials* are values without a name, the request's own. Immutable and safe to share between
+    threads.
 
     Raises:
         ConfigError: a rule has a bad name or pattern.
@@ -57,8 +58,9 @@ class Redactor:
         self,
         secrets: Mapping[str, str] = _NO_SECRETS,
         rules: Sequence[tuple[str, str]] = (),
+        credentials: Sequence[str] = (),
     ) -> None:
-        self._search = Search(secrets, rules)
+        self._search = Search(secrets, rules, credentials)
 
     def text(self, text: str) -> str:
         """The *text* without secrets: the same object if there are none.
@@ -74,6 +76,17 @@ class Redactor:
                 break
             text = done
         return text
+
+    def find(self, text: str) -> Finding | None:
+        """The first secret of *text* that its format or its value gives away, else None.
+
+        The project's own rules don't count: they may match what they left, or any digest.
+        """
+        hits = self._search.hits(text, rules=False)
+        if not hits:
+            return None
+        form = "json" if text.lstrip()[:1] in ("{", "[") else "text"
+        return Finding(hits[0].kind, self.text(_place(text, form, (), hits[0])))
 
     def body(
         self, body: bytes, content_type: str, chunks: tuple[Chunk, ...] = ()
@@ -160,13 +173,13 @@ class Redactor:
     def _values_in(self, text: str) -> list[Hit]:
         """The named values as they stand in bytes; a format may match bytes by accident."""
         hits: list[Hit] = []
-        for form, name in self._search.values():
+        for form, kind in self._search.values():
             raw = form.encode("utf-8", "surrogateescape").decode("latin-1")
             start = text.find(raw)
             while start >= 0:
                 span = (start, start + len(raw))
                 if not _meets(span, [hit.spans[0] for hit in hits]):
-                    hits.append(Hit(f"env:{name}", f"env:{name}", (span,)))
+                    hits.append(Hit(kind, kind, (span,)))
                 start = text.find(raw, span[1])
         return sorted(hits, key=lambda hit: hit.start)
 

@@ -18,6 +18,8 @@ from cas_llm.redact.placeholders import Finding
 if TYPE_CHECKING:
     from detect_secrets.plugins.base import RegexBasedDetector
 
+    from cas_llm.redact.redactor import Redactor
+
 # Measured on the requests and answers of 448 real exchanges, where only IPPublicDetector fires (on
 # 4; an address is no secret), and on 75 MB of installed Python packages and documents. Left out:
 # - IPPublicDetector;
@@ -63,14 +65,17 @@ def find_secret(data: bytes) -> Finding | None:
     return None
 
 
-def scan_for_secrets(data: bytes, *, where: str) -> None:
+def scan_for_secrets(data: bytes, *, where: str, redactor: Redactor | None = None) -> None:
     """Refuse to write *data* to *where* if it holds a secret.
+
+    With a *redactor*, what that should have replaced counts too.
 
     Raises:
         SecretFound: names the kind and the place, never the value, and says what to do.
 
     """
-    found = find_secret(data)
+    found = redactor.find(data.decode("utf-8", "replace")) if redactor else None
+    found = found or find_secret(data)
     if found is None:
         return
     raise SecretFound(

@@ -28,32 +28,49 @@ _GATES = [
 _RULE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
 _ESCAPED = re.compile(r"\\+(?:u00([2-7][0-9A-Fa-f])|/)")
 _OPAQUE_ESCAPES = {'"', "\\"}
+_REQUEST_KEY = "request-key"
 
 
 class Search:
     """What counts as a secret, compiled; immutable and safe to share between threads."""
 
-    def __init__(self, secrets: Mapping[str, str], rules: Sequence[tuple[str, str]]) -> None:
-        names: dict[str, str] = {}
+    def __init__(
+        self,
+        secrets: Mapping[str, str],
+        rules: Sequence[tuple[str, str]],
+        credentials: Sequence[str] = (),
+    ) -> None:
+        kinds: dict[str, str] = {}
         for name in sorted(secrets):
             if is_secret(secrets[name]):
-                names.setdefault(secrets[name], name)
-        forms = {form: name for value, name in names.items() for form in spellings(value)}
+                kinds.setdefault(secrets[name], f"env:{name}")
+        for value in credentials:  # a variable's name says more, so it comes first
+            if is_secret(value):
+                kinds.setdefault(value, _REQUEST_KEY)
+        forms: dict[str, str] = {}
+        for value, kind in kinds.items():
+            for form in spellings(value):
+                if kind != _REQUEST_KEY or form not in forms:
+                    forms[form] = kind
         self._values = tuple(sorted(forms.items(), key=lambda item: (-len(item[0]), item[1])))
         self._rules = tuple((name, _compiled(name, pattern)) for name, pattern in rules)
 
     def values(self) -> tuple[tuple[str, str], ...]:
-        """Each spelling of each named value with its variable, longest first."""
+        """Each spelling of each named value with its class, longest first."""
         return self._values
 
-    def hits(self, text: str) -> list[Hit]:
-        """The secrets of *text* in order; they don't overlap and are no placeholders."""
-        found = self._plain(text)
+    def hits(self, text: str, *, rules: bool = True) -> list[Hit]:
+        """The secrets of *text* in order; they don't overlap and are no placeholders.
+
+        Without *rules* the user's own are left out.
+        """
+        own = self._rules if rules else ()
+        found = self._plain(text, own)
         if "\\u00" in text or "\\/" in text:
-            found += self._behind_escapes(text)
+            found += self._behind_escapes(text, own)
         return settled(text, found) if found else found
 
-    def _plain(self, text: str) -> list[Hit]:
+    def _plain(self, text: str, rules: Sequence[tuple[str, re.Pattern[str]]]) -> list[Hit]:
         found: list[Hit] = []
         marks = [
             pair for gate, group in _GATES if gate in text for pair in group if pair[0] in text
@@ -62,22 +79,22 @@ class Search:
             kind = SHAPES[index].kind
             for secret, span in _matches(SHAPES[index], text):
                 found.append(_hit(text, kind, secret, span, exact=True))
-        for name, rule in self._rules:
+        for name, rule in rules:
             group = 1 if rule.groups else 0
             found += [
                 _hit(text, name, match[group], match.span(group), exact=False)
                 for match in rule.finditer(text)
                 if match[group]
             ]
-        for form, name in self._values:
+        for form, kind in self._values:
             start = text.find(form)
             while start >= 0:
                 span = (start, start + len(form))
-                found.append(_hit(text, f"env:{name}", f"env:{name}", span, exact=False))
+                found.append(_hit(text, kind, kind, span, exact=False))
                 start = text.find(form, span[1])
         return found
 
-    def _behind_escapes(self, text: str) -> list[Hit]:
+    def _behind_escapes(self, text: str, rules: Sequence[tuple[str, re.Pattern[str]]]) -> list[Hit]:
         r"""Secrets in which characters are written as `\u002d` or `\/`, at any depth of JSON."""
         pieces: list[str] = []
         read: list[int] = []  # offsets in the decoded text just after each escape
@@ -102,7 +119,7 @@ class Search:
         decoded = "".join([*pieces, text[at:]])
         return [
             Hit(hit.kind, hit.secret, ((origin(hit.start), origin(hit.spans[0][1])),), hit.exact)
-            for hit in self._plain(decoded)
+            for hit in self._plain(decoded, rules)
         ]
 
 

@@ -12,6 +12,7 @@ from cas_llm.keys.paths import DROP, edit, steps_of
 from cas_llm.providers import provider_for
 from cas_llm.providers.base import Provider
 from cas_llm.session import families
+from cas_llm.session.keeping import refuse_named_secret
 from cas_llm.session.runs import Told
 from cas_llm.session.runtime import Runtime
 from cas_llm.session.scopes import Kind, Scope, Use
@@ -40,6 +41,7 @@ def passed(scope: Scope, runtime: Runtime) -> Written:
     uses = scope.in_order()
     if not uses:
         return Written(0)
+    refuse_named_secret(scope.name, runtime.last_redactor)
     store = runtime.store
     own = store.manifest.tapes_of(scope.name)
     current = pick.current(own, scope.source)

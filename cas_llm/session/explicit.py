@@ -56,7 +56,8 @@ class Explicit:
             raise ConfigError(f"unknown option {unknown[0]!r}; known are {known}", source=source)
         self._mode: Mode | str | None = given.pop("mode", None)
         if given.get("store") is not None:
-            given["store"] = str(Path(given["store"]).absolute())
+            store = config.read_option("store", given["store"], source)
+            given["store"] = str(Path(store).absolute())
         self._overrides = {name: value for name, value in given.items() if value is not None}
         self._settled: tuple[object, Settings] | None = None
         self._own: dict[Path, tuple[Runtime, Scope]] = {}

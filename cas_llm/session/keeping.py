@@ -141,7 +141,7 @@ def _answer(
         test="" if scope.kind is Kind.SHARED else scope.name,
         ask=asked.ask,
         answer=asked.provider.answer(message),
-        provenance=_provenance(asked, heard, message, usage, cost, redactor),
+        provenance=_provenance(asked, heard, message, usage, cost, redactor=redactor),
         marks=tuple(marks),
     )
     return answer, cost
@@ -153,7 +153,7 @@ def _refuse_secrets(
     """Fail closed on all text that would be written, and on the name its tape would get."""
     scope = asked.scope
     if scope.kind is not Kind.SHARED:
-        _refuse_named_secret(scope.name, redactor)
+        refuse_named_secret(scope.name, redactor)
     for name, data in files.items():
         try:
             data.decode()
@@ -168,7 +168,13 @@ def _refuse_secrets(
         scan_for_secrets(data, where=where, redactor=redactor)
 
 
-def _refuse_named_secret(name: str, redactor: Redactor) -> None:
+def refuse_named_secret(name: str, redactor: Redactor) -> None:
+    """Refuse to name a file after a scope whose name holds a secret.
+
+    Raises:
+        SecretFound: it does; says how to name the test.
+
+    """
     found = redactor.find(name) or find_secret(name.encode("utf-8", "replace"))
     if found is not None:
         raise SecretFound(
@@ -205,6 +211,7 @@ def _provenance(
     message: Any,
     usage: Usage | None,
     cost: float | None,
+    *,
     redactor: Redactor,
 ) -> Mapping[str, Any]:
     found: dict[str, Any] = {

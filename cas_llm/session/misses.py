@@ -26,6 +26,7 @@ READ_ON = "read on"
 NOT_STORED = "not stored"
 BLOCKED = "blocked"
 UNSEEN = "unseen"
+BAD_SETTING = "bad setting"
 
 _SHOWN_DIFFERENCES = 3
 _INDEX = re.compile(r"\[\d+\]")
@@ -87,8 +88,17 @@ class Problem:
         return self.kind in {NOT_RECORDED, EXHAUSTED, UNREADABLE}
 
     @property
+    def is_new(self) -> bool:
+        """Whether it is a test's that has no tape yet: what others recorded is no change of it."""
+        near = self.nearest
+        borrowed = near is None or near.scope != self.scope
+        return self.kind == NOT_RECORDED and "::" in self.scope and not self.turns and borrowed
+
+    @property
     def cause(self) -> str:
         """Equal for problems that one change brought about."""
+        if self.is_new:
+            return f"new: {self.what}"
         if self.nearest is not None and self.nearest.differences:
             return "\n".join(cause(difference) for difference in self.nearest.differences)
         return f"{self.kind} {self.what}"
@@ -122,10 +132,12 @@ def explain(problem: Problem, *, test: str = "") -> str:
     if problem.is_miss:
         lines += _nearest_lines(problem)
         lines += [f"  {note}" for note in problem.notes]
+        command = record_command(problem, test=test)
         if problem.pending:
             lines.append("  An answer waits for this test to pass: cas-llm pending")
-        command = record_command(problem, test=test)
-        lines.append(f"  Record it:  {command}      {price_text([problem])}")
+            lines.append(f"  Take it in:  {command}      0 calls")
+        else:
+            lines.append(f"  Record it:  {command}      {price_text([problem])}")
     else:
         lines += [f"  {note}" for note in problem.notes]
     return "\n".join(lines)
@@ -139,22 +151,30 @@ def _nearest_lines(problem: Problem) -> list[str]:
     near = problem.nearest
     if near is None or (problem.kind == EXHAUSTED and not near.differences):
         return [] if problem.kind == EXHAUSTED else ["  Nothing like it is recorded."]
-    whose = "this test's" if near.scope and near.scope == problem.scope else near.scope or "a"
-    turn = f" turn {near.turn}" if near.turn else " recording" if whose == "a" else "'s recording"
-    turn = turn.replace("'s's", "'s") if whose != "this test's" else turn.replace("'s ", " ")
     when = f", recorded {near.recorded_at}" if near.recorded_at else ""
-    count = len(near.differences)
-    lines = [
-        f"  nearest: {whose}{turn} ({near.key[:12]}){when}; differs at {_plural(count, 'place')}"
-    ]
+    differs = f"differs at {_plural(len(near.differences), 'place')}"
+    lines = [f"  nearest: {_whose(near, problem)} ({near.key[:12]}){when}; {differs}"]
     shown = near.differences[:_SHOWN_DIFFERENCES]
     places = (*near.places, *[""] * len(shown))
     lines += [f"    {describe(one, place)}" for one, place in zip(shown, places, strict=False)]
-    if count > _SHOWN_DIFFERENCES:
+    if more := len(near.differences) - len(shown):
+        lines.append(f"    and {more} more: cas-llm explain {problem.key[:12]}")
+    if any(one.path == "$.api" and str(one.old).endswith("@loopback") for one in shown):
         lines.append(
-            f"    and {count - _SHOWN_DIFFERENCES} more: cas-llm explain {problem.key[:12]}"
+            "  It was recorded from a server on this machine; to replay it, set OPENAI_BASE_URL "
+            "(or its kin) to any http://127.0.0.1:PORT/v1"
         )
     return lines + _remedies(near.differences)
+
+
+def _whose(near: Nearest, problem: Problem) -> str:
+    """The recording in words: its owner, and which turn of its tape it is."""
+    if "::" not in near.scope:
+        return "a recording"
+    owner = near.scope
+    if near.scope == problem.scope:
+        owner = "this block" if near.scope.startswith("use::") else "this test"
+    return f"{owner}'s turn {near.turn}" if near.turn else f"{owner}'s recording"
 
 
 def describe(difference: Difference, place: str = "") -> str:

@@ -171,6 +171,7 @@ class Session:
     def _wait_too(self, asked: Asked, found: Found) -> None:
         """Let this scope, too, find the answer that another one of the run has pending."""
         pending, run = self.runtime.store.pending, self.runtime.run
+        keeping.refuse_named_secret(asked.scope.name, self.runtime.last_redactor)
         if pending.has(run.id, found.digest):
             pending.enter(
                 run.id,

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from cas_llm import config
 from cas_llm.config import Settings
 from cas_llm.providers import BASE_URL_VARIABLES, KEY_VARIABLES, is_provider_host, looks_like_llm
-from cas_llm.providers import is_loopback as is_loopback
+from cas_llm.providers import is_loopback as is_loopback  # noqa: PLC0414 - asked here, too
 from cas_llm.wire import Request
 
 PLACEHOLDER = "cas-llm-placeholder-no-key-needed-to-replay"

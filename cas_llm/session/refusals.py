@@ -27,7 +27,6 @@ from cas_llm.store import pick
 from cas_llm.wire import Request, Response
 
 STATUS = 424
-BAD_SETTING = "bad setting"
 _TYPICAL_OUTPUT = 200
 _CHARACTERS_PER_TOKEN = 4
 
@@ -99,7 +98,7 @@ def unusable(request: Request, error: Exception, scope: Scope, runtime: Runtime)
     """The refusal of a request that the settings in force cannot be applied to."""
     said = str(error) if isinstance(error, CasLLMError) else f"{type(error).__name__}: {error}"
     problem = Problem(
-        kind=BAD_SETTING,
+        kind=misses.BAD_SETTING,
         scope=scope.name,
         what=f"{request.method} {policy.netloc(request)}{request.path}",
         detail=said,

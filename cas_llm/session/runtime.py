@@ -51,6 +51,11 @@ class Runtime:
         self._takes: dict[str, int] = {}
         self._redactors = _Redactors({}, ())
 
+    @property
+    def last_redactor(self) -> Redactor:
+        """The redactor for the environment and rules of the last request."""
+        return self._redactors.given(())
+
     def redactor(self, settings: Settings, request: Request | None = None) -> Redactor:
         """The redactor for the secrets the environment holds now and the settings' own rules.
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from cas_llm import tripwire
 from cas_llm.patching import Ledger
-from cas_llm.session import Forward, Pass, Serve, Wait, policy
+from cas_llm.session import Forward, Pass, Serve, Wait, policy, refusals
 from cas_llm.session.actions import Action, Mark
 from cas_llm.session.bindings import Binding, current
 from cas_llm.session.encodings import SAMPLES
@@ -103,7 +103,12 @@ class Adapter:
 
     @staticmethod
     def _begin(binding: Binding, request: Any, body: bytes) -> Action:
-        return binding.session.begin(to_wire(request, body), binding.scope)
+        asked = to_wire(request, body)
+        try:
+            return binding.session.begin(asked, binding.scope)
+        except Exception as error:  # noqa: BLE001 - a normaliser of the project's may raise any
+            # Raised here it would be a connection error to the SDK, retried and hidden.
+            return refusals.unusable(asked, error, binding.scope, binding.session.runtime)
 
     def _serve(self, serve: Serve, request: Any, stream: Any) -> Any:
         return self._response(

@@ -54,7 +54,7 @@ _lock = threading.Lock()
 
 
 class ProviderGuard:
-    """Refuses connections to providers in REPLAY, and reports unrecorded ones in live modes."""
+    """Refuses connections to providers in REPLAY and on CI; reports unrecorded ones elsewhere."""
 
     def judge(self, host: str, port: int | None, how: str) -> str | None:
         """See `cas_llm.tripwire.Guard`."""
@@ -63,16 +63,17 @@ class ProviderGuard:
             return None
         session, scope = binding.session, binding.scope
         mode = session.settings.mode
-        if mode is Mode.DISABLED:
+        barred = mode.live and policy.is_barred_host(host, session.settings)
+        if mode is Mode.DISABLED and not barred:
             return None
-        if mode is not Mode.REPLAY:
+        if mode.live and not barred:
             unseen = Problem(misses.UNSEEN, scope.name, f"calls to {host}", detail=_UNRECORDED)
             # Looked up, connected, every write: one thing to know.
             if unseen not in scope.problems:
                 refusals.report(scope, unseen, session.runtime)
             return None
-        what = f"{how} to {host}"
-        problem = Problem(misses.BLOCKED, scope.name, what, detail=_REFUSED)
+        kind, why = (misses.LIVE_ON_CI, _BARRED) if barred else (misses.BLOCKED, _REFUSED)
+        problem = Problem(kind, scope.name, f"{how} to {host}", detail=why)
         session.runtime.log.blocked += 1
         refusals.report(scope, problem, session.runtime)
         return misses.explain(problem)
@@ -82,6 +83,10 @@ _REFUSED = (
     "In replay no request may reach a provider, and this connection is one that no recorder "
     "sees.\nUse a client that cas-llm records (httpx, httpx2 or an SDK on them), "
     "or let the host through: ignore_hosts in [tool.cas-llm]"
+)
+_BARRED = (
+    "CI is set, so no connection may leave this machine for a provider.\n"
+    "Allow it:  pytest --cas-llm-live-on-ci   or   CAS_LLM_LIVE_ON_CI=1"
 )
 _UNRECORDED = (
     "This connection went to a provider past every recorder, so it cannot be replayed.\n"

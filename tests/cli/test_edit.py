@@ -9,8 +9,10 @@ from support.projects import Project
 from support.provider import ScriptedProvider
 from support.recordings import ask, block, client, fill, key_of
 
+from cas_llm.cli import naming
+from cas_llm.cli.catalogue import catalogue
 from cas_llm.cli.edit import body_change, edit_answer, in_editor, text_change
-from cas_llm.errors import CasLLMError, ConfigError, SecretFound
+from cas_llm.errors import CasLLMError, ConfigError, ObjectCorrupt, SecretFound
 from cas_llm.store import Store
 
 
@@ -133,3 +135,22 @@ def test_the_command_says_what_changed_and_what_to_run(
     assert {line[:2] for line in project.status.splitlines()} == {"??"}
     both = project.cas_llm("edit", "abcd", "--text", "x", "--file", "y")
     assert (both.code, "not both" in both.stderr) == (2, True)
+
+
+def test_an_answers_digest_is_told_from_a_key(store: Store, damage) -> None:
+    """A digest names the key to give; that of a damaged answer, its file, as `show` does."""
+    key = key_of(store, "flow")
+    digest = next(entry.digest for entry in catalogue(store).entries if entry.key == key)
+    with pytest.raises(CasLLMError, match=f"is an answer.*{key[:12]}"):
+        naming.key(store, digest)
+    damaged = damage(store, "flow")
+    with pytest.raises(ObjectCorrupt, match=damaged.name):
+        naming.key(store, digest)
+
+
+def test_a_damaged_answer_is_named_and_not_passed_over(store: Store, damage) -> None:
+    """Its key finds the file that is damaged, rather than no answer."""
+    key = key_of(store, "flow")
+    damaged = damage(store, "flow")
+    with pytest.raises(ObjectCorrupt, match=damaged.name):
+        edit_answer(store, key, text_change("x"))

@@ -104,3 +104,49 @@ def test_json_is_json_whatever_the_terminal(project) -> None:
 def test_no_colour_without_a_terminal(project) -> None:
     """Output into a pipe carries no escape sequences."""
     assert "\x1b" not in project.cas_llm("doctor").text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "word"),
+    [
+        (("show", "nothing-of-this-name"), 1, "no cas-llm store"),
+        (("ls", "--older-than", "x"), 2, "is no age"),
+        (("ls", "--no-such-option"), 2, "--no-such-option"),
+        (("stats", "--store", "pyproject.toml"), 2, "is a file"),
+    ],
+)
+def test_an_error_under_json_is_json_too(project, arguments, code: int, word: str) -> None:
+    """Standard output holds the message and the exit code; standard error has the text."""
+    project.file("pyproject.toml", "")
+    result = project.cas_llm(*arguments, "--json")
+    told = json.loads(result.stdout)["error"]
+    assert (result.code, told["exit"], word in told["message"]) == (code, code, True), result
+    assert word in result.stderr
+    assert project.cas_llm(*arguments).stdout == ""
+
+
+def test_a_defect_under_json_is_json_too(monkeypatch, capsys) -> None:
+    """A program that reads the output learns of a defect as of any error."""
+
+    def fails(name: str):
+        raise RuntimeError("boo")
+
+    monkeypatch.setattr(cli, "load", fails)
+    with pytest.raises(SystemExit):
+        cli.main(["verify", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"error": {"message": "RuntimeError: boo", "exit": 3}}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("init",), ("ls",), ("show", "x"), ("explain",), ("stats",), ("verify",), ("pending",)],
+)
+@pytest.mark.parametrize("place", ["pyproject.toml", "pyproject.toml/below"])
+def test_a_store_that_is_a_file_is_wrong_usage(project, command, place: str) -> None:
+    """The setting and the file are named, and nothing is a defect."""
+    result = project.file("pyproject.toml", "").cas_llm(*command, "--store", place)
+    assert result.code == 2, result
+    assert "store must be a folder" in result.stderr
+    assert "pyproject.toml is a file" in result.stderr
+    assert project.read("pyproject.toml") == ""

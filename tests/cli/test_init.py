@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from importlib.util import find_spec
 
 import pytest
 
@@ -117,3 +118,120 @@ def test_a_newer_store_is_left_alone(project) -> None:
     result = project.cas_llm("init")
     assert result.code == 1
     assert "pip install -U cas-llm" in result.stderr
+
+
+SETUPTOOLS = """\
+[project]
+name = "bot"
+version = "1"
+
+[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+"""
+
+BUILD = """
+    import setuptools
+    from setuptools.dist import Distribution
+    found = setuptools.Distribution()
+    found.parse_config_files()
+    found.set_defaults()
+    print("packs", sorted(found.packages or ()), sorted(found.py_modules or ()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("files", "packs"),
+    [
+        (["mypkg/__init__.py", "mypkg/deep/__init__.py"], "packs ['mypkg', 'mypkg.deep'] []"),
+        (["mypkg/__init__.py", "tests/__init__.py", "run.py"], "packs ['mypkg'] []"),
+        (["main.py", "conftest.py"], "packs [] ['main']"),
+        (["notes.txt"], "packs [] []"),
+        (["src/mypkg/__init__.py"], "packs ['mypkg'] []"),
+    ],
+)
+def test_setuptools_packs_the_same_as_before(project, files: list[str], packs: str) -> None:
+    """A store beside the code is no package to setuptools, whatever the layout."""
+    if find_spec("setuptools") is None:
+        pytest.skip("setuptools is not installed")
+    project.file("pyproject.toml", SETUPTOOLS)
+    for name in files:
+        project.file(name, "")
+    assert packs in project.python(BUILD).stdout
+    project.cas_llm("init")
+    project.file("cache_store/objects/ab/x.json", "{}")
+    after = project.python(BUILD)
+    assert packs in after.stdout, after
+    assert "build:" not in project.cas_llm("doctor").stdout
+    project.commit()
+    project.cas_llm("init")
+    assert project.status == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pyproject.toml", SETUPTOOLS + '[tool.setuptools]\npackages = ["mypkg"]\n'),
+        ("setup.cfg", "[options]\npackages = find:\n"),
+        ("setup.py", 'from setuptools import setup\nsetup(packages=["mypkg"])\n'),
+    ],
+)
+def test_packages_that_are_named_stay_as_they_are(project, name: str, text: str) -> None:
+    """init adds nothing where the project says what it packs."""
+    project.file("pyproject.toml", SETUPTOOLS).file(name, text).file("mypkg/__init__.py", "")
+    project.cas_llm("init")
+    assert "packages.find" not in project.read("pyproject.toml")
+
+
+def test_a_setuptools_table_is_left_to_a_person(project) -> None:
+    """The lines are named, doctor names them too, and the file keeps what it has."""
+    text = SETUPTOOLS + "[tool.setuptools]\ninclude-package-data = true\n"
+    project.file("pyproject.toml", text).file("mypkg/__init__.py", "")
+    said = project.cas_llm("init").stdout
+    assert 'add include = ["mypkg", "mypkg.*"] in [tool.setuptools.packages.find]' in said
+    assert "packages.find" not in project.read("pyproject.toml")
+    doctor = project.cas_llm("doctor")
+    assert (doctor.code, "setuptools takes cache_store for a package" in doctor.stdout) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("back_end", "names", "pattern"),
+    [
+        ("flit_core.buildapi", ("flit", "sdist", "exclude"), "cache_store/"),
+        ("pdm.backend", ("pdm", "build", "excludes"), "cache_store/**"),
+        ("uv_build", ("uv", "build-backend", "source-exclude"), "/cache_store"),
+    ],
+)
+def test_other_back_ends_leave_the_store_out(project, back_end, names, pattern: str) -> None:
+    """A back end without a table gets one, once."""
+    text = SETUPTOOLS.replace("setuptools.build_meta", back_end)
+    project.file("pyproject.toml", text).cas_llm("init")
+    found = tomllib.loads(project.read("pyproject.toml"))["tool"]
+    for name in names:
+        found = found[name]
+    assert found == [pattern]
+    project.commit()
+    project.cas_llm("init")
+    assert project.status == ""
+
+
+@pytest.mark.parametrize("flags", [(), ("--dry-run",)])
+@pytest.mark.parametrize(
+    "tables",
+    ["[tool]\nhatch = {}\ncas = 1\n", "tool = {black = {}}\n", "tool.hatch.build = {}\n"],
+)
+def test_a_pyproject_is_never_left_as_invalid_toml(project, tables: str, flags) -> None:
+    """Where a table cannot be added at the end of the file, its lines are named instead."""
+    text = tables + PYPROJECT.format(back_end="hatchling")
+    result = project.file("pyproject.toml", text).cas_llm("init", *flags)
+    assert result.code == 0, result
+    assert "add it where it fits: [tool.hatch.build.targets.sdist]; exclude" in result.stdout
+    tomllib.loads(project.read("pyproject.toml"))
+    assert ("would do" in result.stdout) == bool(flags)
+
+
+def test_a_stores_name_is_quoted(project) -> None:
+    """A place with a quote in its name is written so that it reads back."""
+    project.file("pyproject.toml", SETUPTOOLS).cas_llm("init", "--store", 'a "b"')
+    table = tomllib.loads(project.read("pyproject.toml"))["tool"]["cas-llm"]
+    assert table["store"] == 'a "b"'

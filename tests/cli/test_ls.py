@@ -135,5 +135,22 @@ def test_the_command_prints_a_table_or_json(project: Project, provider: Scripted
     said = project.cas_llm("ls", "--text", "flow")
     for word in (key_of(store, "flow")[:12], "use::one", "openai@loopback", "> flow", "1 of 5"):
         assert word in said.stdout, said
-    assert len(json.loads(project.cas_llm("ls", "--json").stdout)) == 5
+    told = json.loads(project.cas_llm("ls", "--json").stdout)
+    assert (len(told["recordings"]), told["unreadable"]) == (5, 0)
     assert project.cas_llm("ls", "--older-than", "x").code == 2
+
+
+@pytest.mark.parametrize("command", ["ls", "stats"])
+def test_what_cannot_be_read_is_counted_and_ends_with_one(
+    project: Project, provider: ScriptedProvider, damage, command: str
+) -> None:
+    """Both say on standard error how many, and what mends it; JSON has the number."""
+    store = fill(project.path / "cache_store", provider)
+    damage(store, "flow")
+    said = project.cas_llm(command)
+    assert (said.code, "1 recording cannot be read: cas-llm verify --repair" in said.stderr) == (
+        1,
+        True,
+    ), said
+    told = project.cas_llm(command, "--json")
+    assert (told.code, json.loads(told.stdout)["unreadable"]) == (1, 1)

@@ -196,3 +196,19 @@ def test_somebody_elses_mock_is_left_alone(provider: Any, monkeypatch: pytest.Mo
     monkeypatch.setattr(httpx2.HTTPTransport, "handle_request", mocked)
     assert say(client).id == "mock"
     assert not Path("cache_store").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (5, "mode must be text, not 5"),
+        ({"store": 5}, "store must be the path of a folder, not 5"),
+        ({"store": ""}, "store must be the path of a folder, not ''"),
+        ({"store": __file__}, "is a file"),
+    ],
+)
+def test_an_option_that_cannot_be_read_is_one_clear_error(options: Any, says: str) -> None:
+    """It names the client's argument, before any request."""
+    with pytest.raises(cas_llm.ConfigError, match=r"OpenAI\(cas_llm=…\): ") as raised:
+        cas_llm.OpenAI(api_key="k", cas_llm=options)
+    assert says in str(raised.value)

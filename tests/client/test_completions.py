@@ -269,3 +269,20 @@ def test_a_models_name_says_where_it_is_served(
     place = place_of(model)
     assert (place.name, place.model, place.key_variable) == (name, sent, variable)
     assert place.api == (api or "openai@openrouter")
+
+
+@pytest.mark.parametrize("tracker", [5, CostTracker])
+def test_a_tracker_that_cannot_be_told_is_an_error_before_the_call(
+    tracker: Any, provider: Any
+) -> None:
+    """Afterwards the money would be spent."""
+    with pytest.raises(cas_llm.ConfigError, match="cost_tracker=: must have a method add"):
+        cas_llm.get_completion("hi", cost_tracker=tracker)
+    assert provider.count == 0
+
+
+def test_a_mode_that_is_no_text_is_one_clear_error(provider: Any) -> None:
+    """As one that is misspelt is."""
+    with pytest.raises(cas_llm.ConfigError, match="mode=: mode must be text, not 5"):
+        cas_llm.get_completion("hi", mode=5)
+    assert provider.count == 0

@@ -214,6 +214,8 @@ def _around_the_body() -> Iterator[dict[str, Any]]:
         "?key=x&alt=sse",
         "?KEY=x&X-Amz-Date=1&token=2",
         "?limit=2&after=item_2",
+        "?subscription-key=a&apikey=b&auth_token=c&client_secret=d&x-api-key=e&code=f",
+        "?pageToken=a&page_token=b&include[]=c&sort_key=d&country_code=e&purpose=f",
         "?a",
         "?a=",
         "?q=%C3%A9+b",
@@ -233,10 +235,19 @@ def _around_the_body() -> Iterator[dict[str, Any]]:
             [["openai-beta", "assistants=v2"], ["user-agent", "x/1"], ["authorization", "y"]],
             [["x-stainless-retry-count", "2"], ["idempotency-key", "k"], ["api-version", " 7 "]],
             [["anthropic-beta", ""]],
+            [["range", "bytes=0-99"]],
+            [
+                ["x-amzn-bedrock-guardrailidentifier", "g1"],
+                ["x-amzn-bedrock-guardrailversion", "2"],
+                ["x-amzn-bedrock-performanceconfig-latency", "optimized"],
+            ],
+            [["x-portkey-provider", "openai"], ["x-portkey-config", "pc-1"]],
+            [["openai-organization", "o"], ["openai-project", "p"]],
         )
     ):
         yield _body(f"headers {number}", base, headers=JSON + headers)
     place = "[cas-llm:test:1]"
+    yield _body("redacted in the namespace", base, namespace="hush", redact=["hush", place])
     yield _body(
         "redacted in the body", '{"input":"say hush, é, 1.0","n":1.0}', redact=["hush", place]
     )

@@ -62,6 +62,76 @@ def test_every_other_query_parameter_is_in_the_key():
     assert loaded(b"", url=f"{URL}?b=2&a=1&b=1")["query"] == [["a", "1"], ["b", "1"], ["b", "2"]]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "key",
+        "apikey",
+        "apiKey",
+        "APIKey",
+        "subscription-key",
+        "auth_token",
+        "accessToken",
+        "client_secret",
+        "x-api-key",
+        "code",
+        "auth",
+        "sig",
+        "X-Signature",
+        "password",
+        "X-Amz-Date",
+    ],
+)
+def test_a_parameter_that_ends_in_a_credential_is_not_in_the_key(name):
+    """However its words are joined; nor is it in the record, where it would be read."""
+    record = record_of(b"", url=f"{URL}?{name}=abc&limit=1", method="GET")
+    assert load_record(record.data)["query"] == [["limit", "1"]]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "limit",
+        "after",
+        "before",
+        "order",
+        "pageToken",
+        "page_token",
+        "nextPageToken",
+        "continuation-token",
+        "sort_key",
+        "country_code",
+        "language_code",
+        "max_tokens",
+        "purpose",
+        "include[]",
+        "api-version",
+        "alt",
+        "design",
+        "monkey",
+    ],
+)
+def test_a_parameter_that_selects_what_is_answered_is_in_the_key(name):
+    """Two pages never get one answer because their parameter sounds like a credential."""
+    assert len({record_of(b"", url=f"{URL}?{name}={n}", method="GET").key for n in "ab"}) == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "range",
+        "x-amzn-bedrock-guardrailidentifier",
+        "x-amzn-bedrock-guardrailversion",
+        "x-amzn-bedrock-performanceconfig-latency",
+        "x-portkey-provider",
+        "x-portkey-config",
+    ],
+)
+def test_a_header_that_changes_the_answer_is_in_the_key(name):
+    """Another provider, guardrail or piece of a file is another request."""
+    assert len({record_of({}, headers=(*JSON, (name, value))).key for value in "ab"}) == 2
+
+
 def test_beta_flags_are_a_set():
     """Their order, white space and split over headers don't matter."""
     one = (*JSON, ("anthropic-beta", "b , a,a"))
@@ -124,6 +194,7 @@ def test_a_secret_is_replaced_before_hashing():
         (b"", {"url": "https://a.b/hush"}),
         (b"", {"url": "https://a.b/?c=hush"}),
         ({}, {"headers": (*JSON, ("openai-beta", "hush"))}),
+        ({}, {"rules": Rules(namespace="hush")}),
         (
             b'--b\r\nContent-Disposition: form-data; name="a"; filename="hush"\r\n\r\nhush\r\n--b--',
             {"headers": (("content-type", "multipart/form-data; boundary=b"),)},

@@ -368,3 +368,29 @@ def test_disabled_lets_everything_through(trip, provider, store):
     with cas_llm.use("disabled", store=store):
         by_urllib(trip)
     assert len(provider.requests) == 1
+
+
+@pytest.mark.parametrize("mode", ["fallback", "capture", "disabled"])
+def test_on_ci_a_connection_past_the_recorders_is_refused(mode, trip, provider, store, monkeypatch):
+    """CI's rule holds in every live mode, for what no recorder sees, too; it can be lifted."""
+    monkeypatch.setenv("CI", "1")
+    with (
+        pytest.raises(cas_llm.CacheMiss) as ended,
+        cas_llm.use(mode, store=store),
+        pytest.raises(cas_llm.LiveCallBlocked, match="CAS_LLM_LIVE_ON_CI=1"),
+    ):
+        by_urllib(trip)
+    assert [miss.kind for miss in ended.value.misses] == ["live on CI"]
+    assert provider.connections == 0
+    monkeypatch.setenv("CAS_LLM_LIVE_ON_CI", "1")
+    with contextlib.suppress(cas_llm.CacheMiss), cas_llm.use(mode, store=store):
+        by_urllib(trip)
+    assert len(provider.requests) == 1
+
+
+def test_on_ci_loopback_is_reached(near, provider, store, monkeypatch):
+    """A host on this machine may be called, even one that is recorded."""
+    monkeypatch.setenv("CI", "1")
+    with cas_llm.use("disabled", store=store, hosts=["localhost"]):
+        by_urllib(near)
+    assert len(provider.requests) == 1

@@ -1,5 +1,6 @@
 """What a run reports: JSON for machines, a job's page, one summary from many workers."""
 
+import pytest
 from support.inner import FALLBACK, summary_of
 
 SUITE = """
@@ -97,3 +98,54 @@ def test_explain_tells_the_last_runs_misses(inner):
     assert '"one" -> "one!"' in told.stdout
     inner.tests("def test_one(): ask('one')").run(passed=1)
     assert '"one!"' not in inner.project.cas_llm("explain").stdout
+
+
+def damage(inner, count):
+    """Damages the answers of the first *count* tapes."""
+    for tape in inner.tapes()[:count]:
+        digest = tape["turns"][0]["digest"]
+        path = inner.project.path / "cache_store" / "objects" / digest[:2] / f"{digest[2:]}.json"
+        path.chmod(0o644)
+        path.write_text("{}")
+
+
+def test_what_cannot_be_read_is_mended_and_not_recorded(inner):
+    """One, or several with a miss among them: each kind with the command that helps."""
+    one, two = "def test_one(): ask('one')\n", "def test_two(): ask('two')\n"
+    inner.tests(one).record(passed=1)
+    damage(inner, 1)
+    said = summary_of(inner.run(failed=1))
+    assert "mend: cas-llm verify --repair" in said
+    assert "--cas-llm=fallback" not in said
+    inner.tests(one + two)
+    said = summary_of(inner.run(failed=2))
+    assert "mend: cas-llm verify --repair     1 recording" in said
+    assert "--cas-llm=fallback     1 call" in said
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [("tests", "it is a folder"), ("pyproject.toml/report.json", "pyproject.toml is a file")],
+)
+def test_a_report_that_cannot_be_written_is_refused_at_the_start(inner, place, why):
+    """Nothing is called before the option is known to work."""
+    inner.tests("def test_one(): ask('one')")
+    result = inner.run(FALLBACK, f"--cas-llm-report={place}")
+    assert (result.code, inner.provider.count) == (4, 0), result
+    assert f"--cas-llm-report={place}" in result.text
+    assert why in result.text
+
+
+def test_a_report_that_fails_at_the_end_is_a_line(inner):
+    """A folder that appears meanwhile, or a job's page that is none, ends no run in an error."""
+    inner.tests("""
+        import os
+        def test_one():
+            os.mkdir("report.json")
+            ask('one')
+    """)
+    env = {"GITHUB_STEP_SUMMARY": str(inner.project.path)}
+    result = inner.run(FALLBACK, "--cas-llm-report=report.json", env=env, passed=1)
+    assert result.code == 0, result
+    assert result.stdout.count("cas-llm: cannot write") == 2
+    assert "INTERNALERROR" not in result.text

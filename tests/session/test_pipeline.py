@@ -158,6 +158,45 @@ def test_a_placeholder_key_never_leaves(desk, upstream, mode):
     assert "OPENAI_API_KEY" in problem(made).detail
 
 
+def test_a_placeholder_key_in_the_address_never_leaves(desk, upstream):
+    """Some APIs take their key as a part of the query."""
+    made = desk("fallback")
+    host = "https://generativelanguage.googleapis.com"
+    url = f"{host}/v1beta/models/gemini-2.0-flash:generateContent?key={PLACEHOLDER}"
+    assert made.ask(chat("hi", url=url), Scope()).status == 424
+    assert (problem(made).kind, upstream.count) == ("no key", 0)
+    assert "GEMINI_API_KEY" in problem(made).detail
+
+
+@pytest.mark.parametrize(
+    ("host", "variable"),
+    [
+        ("openrouter.ai/api", "OPENROUTER_API_KEY"),
+        ("api.groq.com/openai", "GROQ_API_KEY"),
+        ("api.mistral.ai", "MISTRAL_API_KEY"),
+        ("ada.openai.azure.com/openai", "AZURE_OPENAI_API_KEY"),
+        ("router.huggingface.co", "HF_TOKEN"),
+        ("llm.example.com", "OPENAI_API_KEY"),
+    ],
+)
+def test_the_refusal_of_a_placeholder_names_the_providers_own_variable(desk, host, variable):
+    """Not the one of the family whose shape the request has."""
+    made = desk("fallback")
+    sent = (("authorization", f"Bearer {PLACEHOLDER}"),)
+    asked = chat("hi", url=f"https://{host}/v1/chat/completions", headers=sent)
+    assert made.ask(asked, Scope()).status == 424
+    assert problem(made).detail.startswith(f"{variable} is not set")
+
+
+@pytest.mark.parametrize("host", ["127.evil.example", "127.0.0.1.evil.example", "1270.0.0.1"])
+def test_only_an_address_on_loopback_is_this_machine(desk, upstream, monkeypatch, host):
+    """A name that begins like one is somebody else's."""
+    monkeypatch.setenv("CI", "1")
+    made = desk("fallback")
+    assert made.ask(chat("hi", url=f"https://{host}/v1/chat/completions"), Scope()).status == 424
+    assert (problem(made).kind, upstream.count) == ("live on CI", 0)
+
+
 def test_a_placeholder_key_replays(desk):
     """The key is not in the key."""
     desk("fallback").ask(HI, Scope())
