@@ -157,11 +157,12 @@ def test_an_encoded_body_replays_as_what_it_decodes_to(provider, store, library,
     """What the program reads is the same, live and replayed, for every content coding."""
     name, encode = CODINGS[coding]
     headers = (*JSON, ("content-encoding", name))
-    provider.script(lambda _: Reply(headers=headers, body=encode(GREETED)))
+    encoded = encode(GREETED)  # once: gzip writes the second into its bytes
+    provider.script(lambda _: Reply(headers=headers, body=encoded))
     body = replays_identically(library, provider, store)[2]
     # A library without a decoder gives the program the encoded bytes; then so does the replay.
     # httpx reads the first of several gzip members only.
-    assert body in {GREETED, encode(GREETED), GREETED[:9]}
+    assert body in {GREETED, encoded, GREETED[:9]}
     sound(store)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -318,7 +319,7 @@ def test_the_corpus_gives_no_finding(corpus, tmp_path: Path) -> None:
     """Real requests and answers come out the same when derived anew."""
     import json
 
-    made = Store(tmp_path / "s")
+    made, asked = Store(tmp_path / "s"), Counter()
     for exchange in corpus[::4]:
         sent, got = exchange["request"], exchange["response"]
         body = json.dumps(sent["json"]) if "json" in sent else sent.get("text", "")
@@ -331,6 +332,8 @@ def test_the_corpus_gives_no_finding(corpus, tmp_path: Path) -> None:
             body.encode(),
         )
         record = keys.key_record(request, identify(request, {}).name)
+        asked[record.key] += 1
+        ordinal = asked[record.key]
         parts = {digest: (part.ext, part.data) for digest, part in record.parts.items()}
         provenance = {"recorder": checks().recorder}
         bare = Answer(
@@ -347,12 +350,13 @@ def test_the_corpus_gives_no_finding(corpus, tmp_path: Path) -> None:
             record.key,
             bare.response,
             RUN,
+            ordinal,
             ask=provider.ask(record.body),
             answer=provider.answer(message),
             provenance=provenance,
         )
         digest = made.save(Recording(record.data, whole, parts))
-        made.add_shared(Shared(record.key, 0, RUN, 1, digest))
+        made.add_shared(Shared(record.key, 0, RUN, ordinal, digest))
     if corpus:
         bad = {(f.code, f.what) for f in found(made) if f.code != "CAS033"}
         assert bad == set()
