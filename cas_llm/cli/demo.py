@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -143,10 +144,12 @@ def _print(outcome: Outcome) -> None:
         "green" if outcome.held else "red",
     )
     say(f"Recorded in  {outcome.store}")
+    # Run by `make demo` it is in a virtual environment that is not active.
+    program = "cas-llm" if shutil.which("cas-llm") else shlex.quote(sys.argv[0])
     where = f"--store {shlex.quote(str(outcome.store))}"
     say("Look at it:")
     for command in ("show demo", "ls", "verify"):
-        say(f"  cas-llm {command} {where}")
+        say(f"  {program} {command} {where}")
     say("In your project:")
     say("  cas-llm init && pytest --cas-llm=fallback      then, with no key:  pytest")
 

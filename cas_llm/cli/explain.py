@@ -125,8 +125,8 @@ def explain(
         return
     if not _HEX.match(name.lower()):
         raise CasLLMError(
-            f"the last run had no miss in a test called {name!r}; "
-            f"run it again with: pytest {name}, or explain a key it used: cas-llm show {name}"
+            f"the last run had no miss in a test called {name!r}. "
+            f"If it passed, its keys are in: cas-llm show {name}; all there are: cas-llm ls"
         )
     found = naming.find(place, name)
     key = found.key or (place.load(found.digest).key if found.digest else "")

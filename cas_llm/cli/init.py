@@ -43,7 +43,7 @@ def init(
 ) -> None:
     """Set up a store in this project.
 
-    Writes the files that explain the store, adds [tool.cas-llm] to pyproject.toml and keeps the
+    Writes the files that explain the store, adds the cas-llm table to pyproject.toml and keeps the
     store out of the sdist. What it can't do safely it names. Example: cas-llm init --dry-run
     """
     root = settings_of(store).store

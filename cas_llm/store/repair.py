@@ -15,7 +15,7 @@ from cas_llm.digest import digest_of
 from cas_llm.gitrepo import git_root, versions_of
 from cas_llm.store import layout
 from cas_llm.store.census import Finding, expected_text, rules_of
-from cas_llm.store.files import Writer, read
+from cas_llm.store.files import Writer, cannot_write, read
 
 _MENDABLE = frozenset(
     {
@@ -51,7 +51,10 @@ def repair(root: Path, findings: Iterable[Finding]) -> Iterator[Mended]:
         if finding.code in _MENDABLE and finding.path not in done:
             done.add(finding.path)
             if finding.code != "CAS003" or not (root / finding.path).exists():
-                yield _mend(root, finding, writer)
+                try:
+                    yield _mend(root, finding, writer)
+                except OSError as error:
+                    raise cannot_write(root / finding.path, error) from error
 
 
 def _mend(root: Path, finding: Finding, writer: Writer) -> Mended:

@@ -238,7 +238,7 @@ class _Verification:
     def _orphans(self) -> Iterator[Finding]:
         if self.subset.of > 1:
             return
-        why = "its test was re-recorded or removed; harmless, `prune` removes it"
+        why = "no tape that can be read names it: its test was re-recorded, or the tape is damaged"
         for (digest, ext), path in self.census.objects.items():
             if digest not in self.users and (digest, ext) not in self.named_parts:
                 yield self._finding("CAS013", path, "nothing names it", why, severity=INFO)

@@ -107,3 +107,12 @@ def test_the_command_explains_a_recorded_key(project: Project, provider: Scripte
     assert "had no misses" in project.cas_llm("explain").stdout
     unknown = project.cas_llm("explain", "test_nowhere")
     assert (unknown.code, "cas-llm show test_nowhere" in unknown.stderr) == (1, True)
+
+
+def test_a_name_that_missed_nothing_is_shown_the_way(project: Project) -> None:
+    """A test that passed has its keys in `show`; an unknown word is not advised to be run."""
+    project.cas_llm("init")
+    told = project.cas_llm("explain", "nonsense")
+    assert told.code == 1
+    assert "cas-llm show nonsense" in told.stderr
+    assert "pytest nonsense" not in told.stderr

@@ -257,3 +257,33 @@ def test_a_connection_no_recorder_sees_fails_the_test(inner, call):
     result = inner.run(failed=1)
     assert "cas-llm: blocked" in result.stdout
     assert "1 refused connection" in summary_of(result)
+
+
+def test_a_store_that_lost_its_format_file_stops_the_run(inner):
+    """Going on as if there were no store would call for real."""
+    inner.tests("def test_one(): ask('one')").record(passed=1)
+    calls = inner.provider.count
+    inner.project.file("pyproject.toml", "")
+    (inner.project.path / "cache_store" / "format").unlink()
+    result = inner.run()
+    assert result.code == 4
+    assert "no file 'format'" in result.text
+    assert inner.provider.count == calls
+
+
+def test_a_damaged_tape_fails_its_own_test_only(inner):
+    """One clear failure names the file and the command; the other tests run."""
+    inner.tests("def test_one(): ask('one')\ndef test_two(): ask('two')").record(passed=2)
+    (tape,) = (inner.project.path / "cache_store/manifest/tapes").rglob("test_one*.json")
+    tape.write_text("<<<<<<< ours\n" + tape.read_text())
+    for mode in (), (CAPTURE,):
+        result = inner.run(*mode, passed=1, failed=1)
+        assert tape.name in result.text
+        assert "cas-llm verify --repair" in result.text
+        assert "INTERNALERROR" not in result.text
+
+
+def test_workers_start_under_warnings_as_errors(inner):
+    """The distributing process's session is not theirs to join: it would import too early."""
+    inner.tests("def test_one(): ask('one')").record(passed=1)
+    inner.run("-n", "1", "-W", "error", plugins=("xdist",), passed=1)

@@ -11,6 +11,7 @@ import pytest
 from cas_llm import keys
 from cas_llm.cli.verify import checks, lines_of
 from cas_llm.digest import digest_of
+from cas_llm.errors import StoreError
 from cas_llm.providers import identify
 from cas_llm.store import Answer, Recording, Shared, Store, Tape, layout, tracked
 from cas_llm.store.repair import repair
@@ -360,3 +361,22 @@ def test_the_corpus_gives_no_finding(corpus, tmp_path: Path) -> None:
     if corpus:
         bad = {(f.code, f.what) for f in found(made) if f.code != "CAS033"}
         assert bad == set()
+
+
+def test_a_repair_that_cannot_write_is_one_clear_error(
+    committed: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names the file and what to do; nothing is half mended."""
+    from cas_llm.store.files import Writer
+    from cas_llm.store.repair import repair
+
+    path = one(committed, "objects/*/*.json")
+    path.write_bytes(b"{}\n")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Writer, "replace", refuse)
+    with pytest.raises(StoreError, match="cannot write .*Permission denied"):
+        list(repair(committed.root, found(committed)))
+    assert path.read_bytes() == b"{}\n"
