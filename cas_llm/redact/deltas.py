@@ -37,6 +37,7 @@ _WHOLE = frozenset(
 )
 _RUNS = frozenset({"parts", "content"})  # the elements of these lists are successive text
 _REPEATED = 16
+_DEEPEST = 100
 
 
 @dataclass(frozen=True)
@@ -125,13 +126,28 @@ def _parsed(text: str) -> Any:
     if text.lstrip()[:1] not in ("{", "["):
         return None
     try:
-        return orjson.loads(text)
+        value = orjson.loads(text)
     except ValueError:
-        pass
-    try:  # lone surrogates, NaN, bytes that are no UTF-8
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+        try:  # lone surrogates, NaN, bytes that are no UTF-8
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return None
+    return value if _is_shallow(value) else None
+
+
+def _is_shallow(value: Any) -> bool:
+    """Whether a walk that calls itself may go through *value*: no stream nests its text deeper."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return True
+    return False
 
 
 def fields_of(records: list[Record]) -> list[list[Segment]]:
