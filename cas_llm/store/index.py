@@ -104,6 +104,11 @@ class Index:
                 self._database.close()
             self._database = None
 
+    def __del__(self) -> None:
+        # Python 3.13 warns of a connection that is dropped open. A parent's stays the parent's.
+        if getattr(self, "_database", None) is not None and self._pid == os.getpid():
+            self._database.close()  # type: ignore[union-attr]
+
     def _ask(
         self,
         refresh: Callable[[sqlite3.Connection], None],

@@ -305,3 +305,15 @@ def test_alike_ranks_by_api_and_path_and_then_model(store):
     settle(store)
     later = add("openai", "/v1/chat", "later")
     assert later in store.index.alike("openai", "/v1/chat", "a")
+
+
+def test_an_index_that_is_dropped_closes_its_database(tmp_path):
+    """Nothing is left open for the garbage collector, of which Python 3.13 warns."""
+    store = Store(tmp_path / "s")
+    store.prepare()
+    store.index.tapes_with("0" * 64)
+    database = store.index._database
+    del store
+    gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        database.execute("SELECT 1")
