@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from cas_llm import config
 from cas_llm.config import Rank
-from cas_llm.errors import ConfigError
+from cas_llm.errors import ConfigError, StoreError
 from cas_llm.modes import Mode
 from cas_llm.session import Kind, Scope, Session, families, misses
 from cas_llm.session.bindings import Binding, current, enter, leave, pop, push
@@ -104,7 +104,9 @@ class use:  # noqa: N801 - used like a function, as contextlib's own are
             self._entered.append((binding, token, len(binding.scope.problems), keys))
         return binding.session
 
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
         with self._lock:
             binding, token, before, keys = self._entered.pop()
         keys.take_back()
@@ -117,14 +119,23 @@ class use:  # noqa: N801 - used like a function, as contextlib's own are
             transports.announce(outer)
         transports.uninstall()
         scope, session = binding.scope, binding.session
+        if outer is None or outer.scope is not scope:
+            session.runtime.settle(scope)
         if not scope.joined:
             families.adopt_problems(session.runtime.run, scope, session.runtime.log)
-        if self._name and kind is None and session.settings.mode.records and not scope.problems:
-            passed(scope, session.runtime)
-        if outer is None or outer.session.runtime is not session.runtime:
-            session.runtime.store.flush()
-        if outer is None or outer.scope is not scope:
-            scope.closed = scope.kind is not Kind.SHARED
+        try:
+            if self._name and kind is None and session.settings.mode.records and not scope.problems:
+                passed(scope, session.runtime)
+            if outer is None or outer.session.runtime is not session.runtime:
+                session.runtime.store.flush()
+        except StoreError as refused:
+            if error is None:
+                raise
+            # The program's own exception says more; this is told beside it.
+            error.add_note(str(refused))
+        finally:
+            if outer is None or outer.scope is not scope:
+                scope.closed = scope.kind is not Kind.SHARED
         problems = scope.problems[before:]
         if problems and outer is None:
             write_last_run(session.runtime.store, [problem_document(p) for p in problems])
@@ -135,7 +146,7 @@ class use:  # noqa: N801 - used like a function, as contextlib's own are
         return self.__enter__()
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: object, trace: object
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
         self.__exit__(kind, error, trace)
 

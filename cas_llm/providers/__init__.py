@@ -14,7 +14,14 @@ from cas_llm.providers.hosts import (
     KNOWN_HOSTS,
     is_provider_host,
 )
-from cas_llm.providers.identify import PYTHON, Api, identify, is_loopback, looks_like_llm
+from cas_llm.providers.identify import (
+    PYTHON,
+    Api,
+    identify,
+    is_loopback,
+    is_telemetry,
+    looks_like_llm,
+)
 
 __all__ = [
     "BASE_URL_VARIABLES",
@@ -28,6 +35,7 @@ __all__ = [
     "identify",
     "is_loopback",
     "is_provider_host",
+    "is_telemetry",
     "looks_like_llm",
     "provider_for",
 ]

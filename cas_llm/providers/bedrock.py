@@ -49,8 +49,11 @@ class Bedrock(Anthropic):
         """See `Provider.message`; a binary event stream is taken apart first."""
         if "vnd.amazon.eventstream" not in content_type:
             return super().message(body, content_type)
+        events = _frames(body)
+        if any("contentBlockIndex" in event or "stopReason" in event for event in events):
+            return _conversed(events)
         try:
-            return self.assemble(_frames(body))
+            return self.assemble(events)
         except RecursionError:
             return None
 
@@ -105,6 +108,32 @@ def _part(part: dict[str, Any]) -> str:
         text = "".join(string(inner.get("text")) for inner in content)
         return tool_result(text or [inner.get("json") for inner in content])
     return string(part.get("text"))
+
+
+def _conversed(events: list[dict[str, Any]]) -> dict[str, Any]:
+    """The answer that the events of a `converse-stream` build up, as far as they came."""
+    said: dict[int, list[str]] = {}
+    calls: dict[int, dict[str, Any]] = {}
+    whole: dict[str, Any] = {}
+    for event in events:
+        whole |= {name: event[name] for name in ("stopReason", "usage", "metrics") if name in event}
+        index = event.get("contentBlockIndex")
+        if not isinstance(index, int):
+            continue
+        begun = at(event, "start", "toolUse")
+        if isinstance(begun, dict):
+            calls[index] = begun
+        delta = mapping(event.get("delta"))
+        text = string(delta.get("text")) or string(at(delta, "toolUse", "input"))
+        said.setdefault(index, []).append(text)
+    content: list[dict[str, Any]] = []
+    for index in sorted({*said, *calls}):
+        text = "".join(said.get(index, ()))
+        if index in calls:
+            content.append({"toolUse": {**calls[index], "input": parse(text.encode())}})
+        elif text:
+            content.append({"text": text})
+    return {"output": {"message": {"content": content}}, **whole}
 
 
 def _frames(body: bytes) -> list[dict[str, Any]]:

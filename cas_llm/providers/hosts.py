@@ -42,6 +42,7 @@ KNOWN_HOSTS: Mapping[str, str] = MappingProxyType(
         "*.openrouter.ai": "openrouter",
         "api.groq.com": "groq",
         "api.mistral.ai": "mistral",
+        "api.*.mistral.ai": "mistral",
         "codestral.mistral.ai": "mistral",
         "api.deepseek.com": "deepseek",
         "api.together.xyz": "together",
@@ -103,6 +104,9 @@ KNOWN_HOSTS: Mapping[str, str] = MappingProxyType(
     },
 )
 """Host pattern to provider; one ``*`` may stand for any characters, dots included."""
+
+TELEMETRY: Mapping[str, str] = MappingProxyType({"api.openai.com": "/v1/traces/ingest"})
+"""Host to the path where an SDK of its provider (openai-agents) posts what a program did."""
 
 KEY_VARIABLES: Mapping[str, str] = MappingProxyType(
     {
@@ -178,6 +182,7 @@ _WILDCARDS = tuple(
 )
 
 
+@lru_cache(maxsize=1024)
 @lru_cache(maxsize=1024)
 def provider_of_host(host: str) -> str:
     """The provider whose host *host* is, or an empty string; case and a final dot don't count."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cas_llm.providers.hosts import provider_of_host
+from cas_llm.providers.hosts import TELEMETRY, provider_of_host
 from cas_llm.providers.reading import parse
 from cas_llm.providers.shapes import family_of_call, family_of_path
 from cas_llm.wire import Request
@@ -105,6 +105,14 @@ def looks_like_llm(request: Request) -> bool:
         return False
     # routes first: most POSTs of an application end here, before their body is parsed
     return bool(family_of_path(path)) and bool(family_of_call(path, parse(request.body)))
+
+
+def is_telemetry(request: Request) -> bool:
+    """Whether *request* only tells its provider about the program: no model is asked anything."""
+    try:
+        return request.path == TELEMETRY.get(request.host)
+    except ValueError:
+        return False
 
 
 def is_loopback(host: str) -> bool:

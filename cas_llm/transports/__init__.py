@@ -1,4 +1,4 @@
-"""Adapters between HTTP libraries and a session; the only importers of httpx and httpx2.
+"""Adapters between HTTP libraries and a session; the only importers of those libraries.
 
 They are thin: convert a request, ask the session, convert the answer, tell the recorder.
 """

@@ -17,10 +17,11 @@ from typing import Any
 
 from cas_llm import tripwire
 from cas_llm.patching import Ledger
-from cas_llm.session import Forward, Pass, Serve, Wait, policy, refusals
+from cas_llm.session import Forward, Pass, Serve, Wait, policy
 from cas_llm.session.actions import Action, Mark
 from cas_llm.session.bindings import Binding, current
 from cas_llm.session.encodings import SAMPLES
+from cas_llm.transports.asking import begin
 from cas_llm.transports.streams import Streams, pause
 from cas_llm.wire import Headers, Request
 
@@ -103,12 +104,7 @@ class Adapter:
 
     @staticmethod
     def _begin(binding: Binding, request: Any, body: bytes) -> Action:
-        asked = to_wire(request, body)
-        try:
-            return binding.session.begin(asked, binding.scope)
-        except Exception as error:  # noqa: BLE001 - a normaliser of the project's may raise any
-            # Raised here it would be a connection error to the SDK, retried and hidden.
-            return refusals.unusable(asked, error, binding.scope, binding.session.runtime)
+        return begin(binding, to_wire(request, body))
 
     def _serve(self, serve: Serve, request: Any, stream: Any) -> Any:
         return self._response(
@@ -216,7 +212,12 @@ def to_wire(request: Any, body: bytes) -> Request:
 
 def wire_headers(headers: Any) -> Headers:
     """A library's headers with lower-case names."""
-    return tuple((name.lower(), value) for name, value in headers.multi_items())
+    try:
+        return tuple(
+            [(name.decode("ascii").lower(), value.decode("ascii")) for name, value in headers.raw]
+        )
+    except UnicodeDecodeError:  # the library's own reading, which is three times as slow
+        return tuple((name.lower(), value) for name, value in headers.multi_items())
 
 
 def strip_controls(request: Any) -> None:

@@ -5,6 +5,7 @@ Also the way a child process joins its parent's session.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import threading
@@ -38,10 +39,24 @@ def _aiohttp_transport(module: ModuleType, ledger: Ledger) -> None:
     patch_transport(module, ledger)
 
 
+def _aiohttp(module: ModuleType, ledger: Ledger) -> None:
+    from cas_llm.transports.aiohttp_client import patch_connector
+
+    patch_connector(module, ledger)
+
+
+def _urllib3(module: ModuleType, ledger: Ledger) -> None:
+    from cas_llm.transports.urllib3_family import patch_pools
+
+    patch_pools(module, ledger)
+
+
 ADAPTERS = Patches(
     {
         "httpx": _httpx,
         "httpx2": _httpx,
+        "aiohttp.connector": _aiohttp,
+        "urllib3.connectionpool": _urllib3,
         "httpx_aiohttp.transport": _aiohttp_transport,
         "openai._vendor.httpx_aiohttp.transport": _aiohttp_transport,
         "anthropic._vendor.httpx_aiohttp.transport": _aiohttp_transport,
@@ -81,7 +96,8 @@ class ProviderGuard:
 
 _REFUSED = (
     "In replay no request may reach a provider, and this connection is one that no recorder "
-    "sees.\nUse a client that cas-llm records (httpx, httpx2 or an SDK on them), "
+    "sees.\nUse a client that cas-llm records (httpx, httpx2, aiohttp, requests, urllib3, "
+    "botocore or an SDK on them), "
     "or let the host through: ignore_hosts in [tool.cas-llm]"
 )
 _BARRED = (
@@ -90,7 +106,8 @@ _BARRED = (
 )
 _UNRECORDED = (
     "This connection went to a provider past every recorder, so it cannot be replayed.\n"
-    "Use a client that cas-llm records (httpx, httpx2 or an SDK on them), "
+    "Use a client that cas-llm records (httpx, httpx2, aiohttp, requests, urllib3, "
+    "botocore or an SDK on them), "
     "or let the host through: ignore_hosts in [tool.cas-llm]"
 )
 
@@ -118,8 +135,9 @@ def install() -> None:
     with _lock:
         _count += 1
         if _count == 1:
-            ADAPTERS.install()
+            # The adapters on top: both stand where aiohttp's connector hands out a connection.
             tripwire.arm(_guard)
+            ADAPTERS.install()
 
 
 def uninstall() -> None:
@@ -130,8 +148,22 @@ def uninstall() -> None:
             return
         _count -= 1
         if _count == 0:
-            tripwire.disarm(_guard)
             ADAPTERS.remove()
+            tripwire.disarm(_guard)
+
+
+def hold_at_exit(session: Session) -> None:
+    """Let *session* hold again while the interpreter exits.
+
+    Some libraries send what is left in their queues then, from handlers that were registered
+    before this one and so run after it; what was a replay stays one.
+    """
+
+    def hold() -> None:
+        install()
+        push(Binding(session, Scope()))
+
+    atexit.register(hold)
 
 
 def announce(binding: Binding) -> None:

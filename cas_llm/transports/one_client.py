@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from cas_llm.session.bindings import Binding
+from cas_llm.transports.asking import settled
 from cas_llm.transports.httpx_family import DECIDED, Adapter, is_genuine, pool_is_mocked
 
 EXTENSION = "cas_llm_binding"
@@ -60,7 +61,11 @@ def _recorded(name: str, is_async: bool) -> Callable[[Any], Any]:
             if bind is None or _is_mocked(self.inner, library):
                 return self.inner.handle_request(request)
             request.extensions[DECIDED] = True
-            return adapter.handle(bind(), self.inner.handle_request, request)
+            return adapter.handle(bind(), self._send, request)
+
+        def _send(self, request: Any) -> Any:
+            with settled():
+                return self.inner.handle_request(request)
 
         def close(self) -> None:
             self.inner.close()
@@ -76,7 +81,11 @@ def _recorded(name: str, is_async: bool) -> Callable[[Any], Any]:
             if bind is None or _is_mocked(self.inner, library):
                 return await self.inner.handle_async_request(request)
             request.extensions[DECIDED] = True
-            return await adapter.handle_async(bind(), self.inner.handle_async_request, request)
+            return await adapter.handle_async(bind(), self._send, request)
+
+        async def _send(self, request: Any) -> Any:
+            with settled():
+                return await self.inner.handle_async_request(request)
 
         async def aclose(self) -> None:
             await self.inner.aclose()

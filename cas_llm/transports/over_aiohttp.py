@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from cas_llm.patching import Ledger
+from cas_llm.transports.asking import settled
 from cas_llm.transports.httpx_family import Adapter, is_genuine
 
 _CLASSES = ("AiohttpTransport", "LiteLLMAiohttpTransport")
+_STAND_INS = frozenset({"aioresponses", "vcr"})
 
 
 def patch_transport(module: ModuleType, ledger: Ledger) -> None:
@@ -20,7 +25,19 @@ def patch_transport(module: ModuleType, ledger: Ledger) -> None:
         if isinstance(transport, type) and transport.__module__ == module.__name__:
             library = _library_of(transport)
             if library is not None:
-                Adapter(library).wrap(transport, ledger, _session_is_mocked, home=home)
+                _Outer(library).wrap(transport, ledger, _session_is_mocked, home=home)
+
+
+class _Outer(Adapter):
+    """The adapter whose requests aiohttp's own is not asked about again."""
+
+    def _async(self, call: Callable[..., Any], aside: Callable[[Any], bool]) -> Callable[..., Any]:
+        async def send(transport: Any, request: Any) -> Any:
+            with settled():
+                sent: Awaitable[Any] = call(transport, request)
+                return await sent
+
+        return super()._async(send, aside)
 
 
 def _library_of(transport: type) -> ModuleType | None:
@@ -33,6 +50,21 @@ def _library_of(transport: type) -> ModuleType | None:
 
 
 def _session_is_mocked(transport: Any) -> bool:  # noqa: ARG001 - one signature for all adapters
-    aiohttp = sys.modules.get("aiohttp")
-    request = getattr(getattr(aiohttp, "ClientSession", None), "_request", None)
-    return request is not None and not is_genuine(request, "aiohttp")
+    return session_is_mocked()
+
+
+def session_is_mocked() -> bool:
+    """Whether somebody else answers for aiohttp's sessions, rather than watch them."""
+    client = sys.modules.get("aiohttp.client")
+    return client is not None and _is_mock(getattr(client.ClientSession, "_request", None))
+
+
+@lru_cache(maxsize=64)
+def _is_mock(function: Any) -> bool:
+    """Whether *function* stands in for aiohttp's own; a tracing tool's wrapper leads to that."""
+    while not is_genuine(function, "aiohttp"):
+        home = getattr(getattr(function, "__code__", None), "co_filename", None)
+        if not isinstance(home, str) or not _STAND_INS.isdisjoint(Path(home).parts):
+            return True
+        function = getattr(function, "__wrapped__", None)
+    return False

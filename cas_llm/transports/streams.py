@@ -94,8 +94,8 @@ def _live(base: Any) -> Any:
                 self._allowance.__exit__(None, None, None)
 
         def __del__(self) -> None:
-            # Nobody read or closed it; whoever waits for the answer must not wait for ever.
-            self._recorder.fail()
+            # Nobody closed it; whoever waits for the answer must not wait for ever.
+            self._recorder.leave()
 
     return LiveStream
 
@@ -143,7 +143,7 @@ def _live_async(base: Any) -> Any:
 
         def __del__(self) -> None:
             # As above; also where a loop was closed under a stream.
-            self._recorder.fail()
+            self._recorder.leave()
 
     return LiveAsyncStream
 

@@ -59,7 +59,8 @@ class Guard(Protocol):
 guards: tuple[Guard, ...] = ()
 """The armed guards, innermost first; replaced, never changed, so that readers need no lock."""
 
-_lock = threading.Lock()
+# An answer nobody closed may be collected, and its host let go, while this very thread holds it.
+_lock = threading.RLock()
 _held: dict[str, int] = {}
 _log: deque[Attempt] = deque(maxlen=LOG_LENGTH)
 _passed: set[tuple[str, str, str]] = set()
@@ -69,7 +70,7 @@ _names: dict[str, tuple[str, ...]] = {}
 def _renew_lock() -> None:
     """A lock that another thread held at the fork is held for ever in the child."""
     global _lock  # noqa: PLW0603
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -36,7 +36,6 @@ from support.roads import (  # noqa: E402
     ROADS,
     Trip,
     async_pooled,
-    by_requests,
     by_urllib,
     pooled,
 )
@@ -106,7 +105,8 @@ def refused(work, host=PROVIDER):
     assert caught.value.host == host
 
 
-TRIPPED = [name for name in ROADS if "httpx" not in name]
+RECORDED = ("httpx", "aiohttp", "requests")
+TRIPPED = [name for name in ROADS if not name.startswith(RECORDED)]
 
 
 @pytest.mark.parametrize("name", TRIPPED)
@@ -120,7 +120,18 @@ def test_a_road_past_the_recorders_is_refused(name, trip, provider, names, store
     assert len(provider.requests) == 1
 
 
-@pytest.mark.parametrize("name", [name for name in LOCALHOST_ROADS if "httpx" not in name])
+@pytest.mark.parametrize("name", [name for name in ROADS if name.startswith(RECORDED)])
+def test_a_road_with_a_recorder_is_a_miss(name, trip, provider, names, store):
+    """The recorder answers before the tripwire has anything to judge, and before any look-up."""
+    with replaying(store) as ended, pytest.raises(AssertionError):
+        ROADS[name](trip)
+    assert [miss.kind for miss in ended.value.misses] == ["not recorded"]
+    assert (names, provider.connections) == ([], 0)
+    ROADS[name](trip)
+    assert len(provider.requests) == 1
+
+
+@pytest.mark.parametrize("name", [n for n in LOCALHOST_ROADS if not n.startswith(RECORDED)])
 def test_uvloop_is_refused(name, near, provider, store):
     """A loop with sockets of its own."""
     with replaying(store, hosts=["localhost"]):
@@ -131,8 +142,8 @@ def test_uvloop_is_refused(name, near, provider, store):
 
 
 @loops
-def test_aiohttp_with_aiodns_is_refused(run, trip, provider, store):
-    """A resolver that speaks DNS by itself asks nothing."""
+def test_aiohttp_with_aiodns_is_a_miss(run, trip, provider, store):
+    """A resolver that speaks DNS by itself is not asked."""
     server = NameServer()
 
     async def call():
@@ -141,15 +152,15 @@ def test_aiohttp_with_aiodns_is_refused(run, trip, provider, store):
         session = aiohttp.ClientSession(connector=connector)
         try:
             async with session as client, client.get(trip.url) as answer:
-                assert answer.status == 200
+                return answer.status
         finally:
             await resolver.close()
 
     with contextlib.closing(server):
         with replaying(store):
-            refused(lambda: run(call()))
+            assert run(call()) == 424
         assert (server.questions, provider.connections) == ([], 0)
-        run(call())
+        assert run(call()) == 200
         assert len(provider.requests) == 1
 
 
@@ -182,7 +193,7 @@ def test_a_known_host_through_async_httpx_is_a_miss(run, near, provider, store):
     assert provider.connections == 0
 
 
-@pytest.mark.parametrize("name", ["requests", "http.client", "raw"])
+@pytest.mark.parametrize("name", ["http.client", "raw"])
 def test_a_connection_pooled_before_replay_is_refused(name, trip, provider, store):
     """A connection that is open already carries no second request."""
     with contextlib.ExitStack() as stack:
@@ -202,14 +213,38 @@ def test_a_connection_httpx_pooled_before_replay_is_not_used(trip, provider, sto
     assert (provider.connections, len(provider.requests)) == (1, 1)
 
 
+def test_a_connection_requests_pooled_before_replay_is_not_used(trip, provider, store):
+    """The recorder stands above the connections of urllib3's pool."""
+    with requests.Session() as session:
+        assert session.get(trip.url, verify=trip.ca).status_code == 200
+        with replaying(store):
+            missed(session.get(trip.url, verify=trip.ca))
+    assert (provider.connections, len(provider.requests)) == (1, 1)
+
+
 @loops
-@pytest.mark.parametrize("client", ["aiohttp", "streams"])
-def test_an_async_connection_pooled_before_replay_is_refused(run, client, near, provider, store):
+def test_a_connection_aiohttp_pooled_before_replay_is_not_used(run, near, provider, store):
+    """The recorder stands above the connector's pool."""
+
+    async def call():
+        async with contextlib.AsyncExitStack() as stack:
+            again = await async_pooled("aiohttp", near, stack)
+            await again()
+            with replaying(store, hosts=["localhost"]) as ended:
+                await again()
+            assert [miss.kind for miss in ended.value.misses] == ["not recorded"]
+
+    run(call())
+    assert (provider.connections, len(provider.requests)) == (1, 1)
+
+
+@loops
+def test_an_async_connection_pooled_before_replay_is_refused(run, near, provider, store):
     """The same on event loops, where the TLS layer bound its write method long before."""
 
     async def call():
         async with contextlib.AsyncExitStack() as stack:
-            again = await async_pooled(client, near, stack)
+            again = await async_pooled("streams", near, stack)
             await again()
             with replaying(store, hosts=["localhost"]):
                 began = time.monotonic()
@@ -222,14 +257,21 @@ def test_an_async_connection_pooled_before_replay_is_refused(run, client, near, 
 
 
 @pytest.mark.parametrize("proxied", ["HTTPS_PROXY", "https_proxy"])
-@pytest.mark.parametrize("road", [by_urllib, by_requests])
-def test_a_proxy_does_not_hide_the_provider(road, proxied, trip, provider, store, monkeypatch):
+def test_a_proxy_does_not_hide_the_provider(proxied, trip, provider, store, monkeypatch):
     """With HTTPS_PROXY nobody looks the provider up; it is refused all the same."""
     monkeypatch.setenv(proxied, f"http://127.0.0.1:{provider.port}")
-    road(trip)
+    by_urllib(trip)
     with replaying(store):
-        refused(lambda: road(trip))
+        refused(lambda: by_urllib(trip))
     assert len(provider.requests) == 1
+
+
+def test_requests_behind_a_proxy_is_a_miss(trip, provider, store, monkeypatch):
+    """The proxy is not asked for a tunnel."""
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{provider.port}")
+    with replaying(store), requests.Session() as session:
+        missed(session.get(trip.url, verify=trip.ca))
+    assert (provider.connections, provider.tunnels) == (0, [])
 
 
 def test_httpx_behind_a_proxy_is_a_miss(trip, provider, store, monkeypatch):
@@ -245,7 +287,7 @@ def test_a_thread_is_refused(trip, provider, names, store, monkeypatch):
     raised = []
     monkeypatch.setattr(threading, "excepthook", lambda about: raised.append(about.exc_value))
     with replaying(store):
-        thread = threading.Thread(target=by_requests, args=(trip,))
+        thread = threading.Thread(target=by_urllib, args=(trip,))
         thread.start()
         thread.join(5)
     assert isinstance(raised[0], cas_llm.LiveCallBlocked)
@@ -321,7 +363,7 @@ def test_a_python_subprocess_is_refused(store, installed):
 def test_a_request_a_swallowing_app_hides_is_reported(trip, provider, store):
     """An app that catches everything still ends in a miss."""
     with replaying(store) as ended, contextlib.suppress(Exception):
-        by_requests(trip)
+        by_urllib(trip)
     assert ended.value.misses[0].kind == "blocked"
 
 
@@ -344,6 +386,16 @@ def test_a_recorded_live_call_is_no_unseen_one(trip, provider, store):
         for path in ("models", "models/x"):
             assert client.get(trip.url.replace("models", path)).status_code == 200
     assert len(provider.requests) == 2
+
+
+@pytest.mark.parametrize("name", ["requests", "aiohttp"])
+def test_a_live_call_of_another_recorded_library_is_no_unseen_one(name, trip, provider, store):
+    """The same for urllib3's connections and aiohttp's; after it the host is watched again."""
+    with cas_llm.use("fallback", store=store):
+        ROADS[name](trip)
+    assert len(provider.requests) == 1
+    with replaying(store):
+        refused(lambda: by_urllib(trip))
 
 
 def test_other_hosts_are_nobodys_business(trip, provider, store):

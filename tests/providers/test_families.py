@@ -224,3 +224,24 @@ def test_converse_is_read_too():
     }
     assert BEDROCK.answer(answer) == ("Hi", "f(a=1)")
     assert BEDROCK.usage(answer) == Usage(input=2, output=1)
+
+
+def test_a_converse_stream_is_put_together():
+    """Its events have no type: text and calls are told by their blocks, cut off or not."""
+    call = {"toolUse": {"toolUseId": "t", "name": "f"}}
+    events = [
+        {"role": "assistant"},
+        {"contentBlockIndex": 0, "delta": {"text": "Hel"}},
+        {"contentBlockIndex": 0, "delta": {"text": "lo"}},
+        {"contentBlockIndex": 0},
+        {"contentBlockIndex": 1, "start": call},
+        {"contentBlockIndex": 1, "delta": {"toolUse": {"input": '{"a":'}}},
+        {"contentBlockIndex": 1, "delta": {"toolUse": {"input": " 1}"}}},
+        {"stopReason": "tool_use"},
+        {"usage": {"inputTokens": 2, "outputTokens": 1}},
+    ]
+    kind = "application/vnd.amazon.eventstream"
+    whole = BEDROCK.message(b"".join(map(frame, events)), kind)
+    assert BEDROCK.answer(whole) == ("Hello", "f(a=1)")
+    assert BEDROCK.usage(whole) == Usage(input=2, output=1)
+    assert BEDROCK.text(BEDROCK.message(b"".join(map(frame, events[:2])), kind)) == "Hel"

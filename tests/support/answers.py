@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from support import anthropic_answers, gemini_answers, openai_answers
+from support import anthropic_answers, cohere_answers, gemini_answers, openai_answers
 from support.provider import Received, Reply
 from support.shapes import Files
 
@@ -39,5 +39,8 @@ _ROUTES: tuple[tuple[str, Callable[[Received, Files, re.Match[str]], Reply]], ..
         r"^POST .*/models/(?P<model>[^/:]+):(?P<verb>generateContent|streamGenerateContent)$",
         gemini_answers.generate,
     ),
+    (r"^POST .*/models/(?P<model>[^/:]+):batchEmbedContents$", gemini_answers.embed),
+    (r"^POST .*/v2/chat$", cohere_answers.chat),
+    (r"^POST .*/v2/embed$", cohere_answers.embed),
     (r"^GET .*/models(/(?P<id>[^/]+))?$", openai_answers.models),
 )

@@ -22,6 +22,8 @@ def messages(received: Received, files: Files, match: re.Match[str]) -> Reply:
         given = instance(tool.get("input_schema") or {}, said, received.number)
         identity = f"toolu_{received.number}"
         block = {"type": "tool_use", "id": identity, "name": tool["name"], "input": given}
+    elif schema := ((asked.get("output_config") or {}).get("format") or {}).get("schema"):
+        block["text"] = json.dumps(instance(schema, said, received.number))
     sent, got = usage_of(text_in(content), said)
     whole = {
         "id": f"msg_{received.number}",

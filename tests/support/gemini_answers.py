@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -17,9 +18,13 @@ def generate(received: Received, files: Files, match: re.Match[str]) -> Reply:
     tools = [
         tool for group in asked.get("tools") or () for tool in group.get("functionDeclarations", ())
     ]
+    config = asked.get("generationConfig") or {}
+    if schema := config.get("responseSchema") or config.get("responseJsonSchema"):
+        said = json.dumps(instance(schema, said, received.number))
     pieces: list[dict[str, Any]] = [{"text": piece} for piece in words(said)]
     if tools and not any("functionResponse" in part for part in parts):
-        given = instance(tools[0].get("parameters") or {}, said, received.number)
+        schema = tools[0].get("parameters") or tools[0].get("parametersJsonSchema") or {}
+        given = instance(schema, said, received.number)
         pieces = [{"functionCall": {"name": tools[0]["name"], "args": given}}]
     sent, got = usage_of(text_in(parts), said)
     usage = {"promptTokenCount": sent, "candidatesTokenCount": got, "totalTokenCount": sent + got}
@@ -37,3 +42,10 @@ def generate(received: Received, files: Files, match: re.Match[str]) -> Reply:
         return Reply.of(chunk(whole, last=True))
     events = [chunk([piece], last=piece is pieces[-1]) for piece in pieces]
     return Reply.sse(events) if dict(received.query).get("alt") == "sse" else Reply.of(events)
+
+
+def embed(received: Received, files: Files, match: re.Match[str]) -> Reply:
+    """A vector for each request of a batch."""
+    wanted = range(len(received.json.get("requests") or ()))
+    vectors = [{"values": [received.number / 8, index / 8, 0.125, -0.5]} for index in wanted]
+    return Reply.of({"embeddings": vectors})

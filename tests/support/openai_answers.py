@@ -177,7 +177,15 @@ def embeddings(received: Received, files: Files, match: re.Match[str]) -> Reply:
             vector = base64.b64encode(struct.pack("<4f", *vector)).decode()
         data.append({"object": "embedding", "index": index, "embedding": vector})
     usage = {"prompt_tokens": 3 * len(inputs), "total_tokens": 3 * len(inputs)}
-    return Reply.of({"object": "list", "data": data, "model": asked.get("model"), "usage": usage})
+    return Reply.of(
+        {
+            "id": f"embd-{received.number}",  # Mistral's have one
+            "object": "list",
+            "data": data,
+            "model": asked.get("model"),
+            "usage": usage,
+        }
+    )
 
 
 def _png(number: int) -> bytes:
