@@ -7,7 +7,7 @@ threads and kept in logs.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from urllib.parse import SplitResult, urlsplit
 
 Headers = tuple[tuple[str, str], ...]
@@ -21,6 +21,22 @@ def header(headers: Headers, name: str) -> str:
     return ""
 
 
+# A program asks few URLs, many times each, and a request's is looked at from a dozen places.
+@lru_cache(maxsize=512)
+def _parts(url: str) -> SplitResult:
+    return urlsplit(url)
+
+
+@lru_cache(maxsize=512)
+def _host(url: str) -> str:
+    return _parts(url).hostname or ""
+
+
+@lru_cache(maxsize=512)
+def _port(url: str) -> int | None:
+    return _parts(url).port
+
+
 @dataclass(frozen=True)
 class Request:
     """One HTTP request: `method` in upper case, absolute `url`, `headers`, whole `body`."""
@@ -30,29 +46,33 @@ class Request:
     headers: Headers = ()
     body: bytes = b""
 
-    @cached_property
+    @property
     def parts(self) -> SplitResult:
         """The URL taken apart."""
-        return urlsplit(self.url)
+        return _parts(self.url)
 
     @property
     def host(self) -> str:
         """Host name in lower case, without port."""
-        return self.parts.hostname or ""
+        return _host(self.url)
 
     @property
     def port(self) -> int | None:
         """The port the URL names, or None."""
-        return self.parts.port
+        return _port(self.url)
 
     @property
     def path(self) -> str:
         """Path as sent, never empty."""
         return self.parts.path or "/"
 
+    @cached_property
+    def _first(self) -> dict[str, str]:
+        return dict(reversed(self.headers))
+
     def header(self, name: str) -> str:
         """The first value of header *name* (lower case), or an empty string."""
-        return header(self.headers, name)
+        return self._first.get(name, "")
 
     def __str__(self) -> str:
         return f"{self.method} {self.host}{self.path}"

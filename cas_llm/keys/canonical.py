@@ -34,8 +34,8 @@ class NotCanonical(ValueError):
     """A text or value has no canonical form; the message says why."""
 
 
-def parse(data: bytes, *, depth: int = MAX_DEPTH) -> Any:
-    """The JSON value that *data* holds, exactly.
+def parse(data: bytes, *, depth: int = MAX_DEPTH, layout: int = 0) -> Any:
+    """The JSON value that *data* holds, exactly; quickest where orjson's *layout* gives it back.
 
     Raises:
         NotCanonical: not UTF-8 or not JSON, a name twice in one object, NaN or an infinity, a
@@ -44,7 +44,7 @@ def parse(data: bytes, *, depth: int = MAX_DEPTH) -> Any:
     """
     try:
         value = orjson.loads(data)
-        same = orjson.dumps(value) == data
+        same = orjson.dumps(value, option=layout) == data
     except (ValueError, TypeError):
         same = False
     if data.count(b"[") + data.count(b"{") > depth and _depth(data) > depth:
@@ -52,17 +52,18 @@ def parse(data: bytes, *, depth: int = MAX_DEPTH) -> Any:
     return value if same else _parse_exactly(data)
 
 
-def canonical(value: Any, *, tag: bool = True) -> bytes:
+def canonical(value: Any, *, tag: bool = True, plain: bool | None = None) -> bytes:
     """The canonical bytes of *value*; the same value always gives the same bytes.
 
     It is a fixed point: ``canonical(parse(canonical(v))) == canonical(v)``. With *tag* off, large
-    integers are written as their digits.
+    integers are written as their digits. *plain* is what `is_plain` says of *value*, where the
+    caller knows it already.
 
     Raises:
         NotCanonical: NaN, an infinity, a lone surrogate, or something that isn't JSON.
 
     """
-    if _is_plain(value):
+    if is_plain(value) if plain is None else plain:
         try:
             return orjson.dumps(value, option=_FAST)
         except TypeError:  # a lone surrogate or too deep: the exact path says which
@@ -101,8 +102,11 @@ def number_text(number: float) -> str:
     return f"{sign}{digits[0]}{rest}e{point - 1:+d}"
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether orjson writes *value* as this module does, whatever its release."""
+def is_plain(value: Any) -> bool:
+    """Whether orjson writes *value* as this module does, whatever its release.
+
+    A lone surrogate or too deep a nesting is left to `canonical` itself.
+    """
     pending = [value]
     for item in pending:
         kind = type(item)
@@ -121,6 +125,24 @@ def _is_plain(value: Any) -> bool:
         elif kind is not float or not 1e-3 <= abs(item) < 1e6 or item.is_integer():
             return False
     return True
+
+
+def whole(value: Any) -> Any:
+    """The same JSON value with `1.0` as `1`, so that it may be plain; the same object otherwise.
+
+    Half of all requests hold a temperature like that.
+    """
+    kind = type(value)
+    if kind is float:
+        return int(value) if value.is_integer() and abs(value) <= MAX_SAFE else value
+    if kind is dict:
+        members = {name: whole(item) for name, item in value.items()}
+        same = all(members[name] is item for name, item in value.items())
+        return value if same else members
+    if kind is list:
+        items = [whole(item) for item in value]
+        return value if all(new is old for new, old in zip(items, value, strict=True)) else items
+    return value
 
 
 def _write(value: Any, newline: str, tag: bool) -> str:

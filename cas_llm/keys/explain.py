@@ -24,7 +24,7 @@ _BODIES = ("body", "multipart", "form", "bytes")
 _INDEX = re.compile(r"\[\d+\]")
 _WORD = re.compile(r"\w")
 _LONGEST_WORD = 24  # past this it is no word but an id or base64, and may be cut
-_EPOCH = range(10**9, 10**11)
+_EPOCH = 10**9, 10**11
 _VOLATILE = (
     ("uuid", UUID),
     ("time", TIME),
@@ -158,7 +158,8 @@ def _volatile_text(old: str, new: str) -> str:
 def _volatile_number(old: Any, new: Any) -> str:
     numbers = [v for v in (old, new) if isinstance(v, int | float) and not isinstance(v, bool)]
     for divisor in (1, 1000):  # seconds, milliseconds
-        if len(numbers) == 2 and all(int(n / divisor) in _EPOCH for n in numbers):
+        first, last = (limit * divisor for limit in _EPOCH)
+        if len(numbers) == 2 and all(first <= n < last for n in numbers):
             return "time"
     return ""
 

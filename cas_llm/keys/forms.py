@@ -6,8 +6,9 @@ Pure. A boundary is chosen at random by each client and never reaches a key.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 _BOUNDARY = re.compile(r';\s*boundary=(?:"([^"]+)"|([^\s;]+))', re.IGNORECASE)
 _PARAMETER = re.compile(r';\s*(name|filename)="((?:[^"\\]|\\.)*)"|;\s*(name|filename)=([^\s;]+)')
@@ -83,3 +84,18 @@ def pairs(text: str) -> list[list[str]] | None:
 def raw_pairs(text: str) -> list[list[str]]:
     """Names and values of a URL-encoded *text* in order, as sent."""
     return [list(piece.partition("=")[::2]) for piece in text.split("&") if piece]
+
+
+def keep_names(text: str, wanted: Callable[[str], bool]) -> str:
+    """A URL-encoded *text* with only those pairs whose decoded name is *wanted*."""
+    pieces = text.split("&")
+    return "&".join(p for p in pieces if wanted(unquote(p.partition("=")[0].replace("+", " "))))
+
+
+def looks_raw(text: str) -> bool:
+    """Whether *text*, decoded as it is, could stand in `raw_pairs`: what it encodes isn't UTF-8."""
+    try:
+        unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        return True
+    return False

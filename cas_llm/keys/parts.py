@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cas_llm.digest import digest_of
+from cas_llm.digest import digest_of, is_digest
 from cas_llm.keys.canonical import NotCanonical, canonical, parse
 from cas_llm.keys.rules import LONG_BYTES, LONG_LINES, MEDIA_CHARS
 
@@ -82,6 +82,22 @@ def is_long(text: str) -> bool:
     return size * 4 > LONG_BYTES and len(text.encode()) > LONG_BYTES
 
 
+def may_split(data: bytes) -> bool:
+    """Whether `split` might change a body read from *data*; a look that spares most the walk.
+
+    What is split or escaped has more bytes, more line breaks or media's minimum, is a list of
+    tools, or a name with a tag; each shows in the JSON text unless an escape hides it.
+    """
+    return (
+        len(data) > LONG_BYTES
+        or b"data" in data
+        or b'"tools"' in data
+        or b"$cas:" in data
+        or b"\\u" in data
+        or data.count(b"\\n") > LONG_LINES
+    )
+
+
 def split(body: Any) -> tuple[Any, dict[str, Part]]:
     """*body* as it stands in a record, and the parts taken out of it by digest.
 
@@ -118,7 +134,23 @@ def _settle(value: Any, parts: Mapping[str, Part]) -> None:
 
 
 def parts_of(record: Mapping[str, Any]) -> dict[str, str]:
-    """The digests of all parts that a loaded key record needs, with their extensions."""
+    """The digests of all parts that a loaded key record needs, with their extensions.
+
+    Raises:
+        ValueError: it names one in a way that no key record does.
+
+    """
+    try:
+        found = _named_parts(record)
+        for digest, ext in found.items():
+            if not (is_digest(digest) and _EXTENSION.match(ext)):
+                raise ValueError(f"a key record, but it names the part {digest!r} with {ext!r}")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"a key record, but what names its parts is not: {error}") from None
+    return found
+
+
+def _named_parts(record: Mapping[str, Any]) -> dict[str, str]:
     fields = [field for field in record.get("multipart", ()) if "digest" in field]
     found = {field["digest"]: field["ext"] for field in fields}
     if "bytes" in record:
@@ -176,6 +208,9 @@ def _split(value: Any, parts: dict[str, Part], media_type: str) -> Any:
         changed = False
         members = {}
         for name, item in value.items():
+            if _is_short(item) and not name.startswith(_TAG):
+                members[name] = item
+                continue
             new = _split(item, parts, own_type if name == "data" else "")
             if name.startswith(_TAG):
                 name = _TAG + name  # noqa: PLW2901
@@ -184,10 +219,16 @@ def _split(value: Any, parts: dict[str, Part], media_type: str) -> Any:
             members[name] = new
         return members if changed else value
     if isinstance(value, list):
-        items = [_split(item, parts, "") for item in value]
+        items = [item if _is_short(item) else _split(item, parts, "") for item in value]
         same = all(new is old for new, old in zip(items, value, strict=True))
         return value if same else items
     return value
+
+
+def _is_short(item: Any) -> bool:
+    """Whether *item* is a string too short for any part, or a number."""
+    kind = type(item)
+    return len(item) <= LONG_LINES if kind is str else kind is int or kind is float
 
 
 def _split_text(text: str, parts: dict[str, Part], media_type: str) -> Any:

@@ -6,7 +6,8 @@ Pure. A key record is JSON with these members, each left out where it would be e
     api         whose request it is: "openai", "openai@azure", ...
     method      in upper case
     path        as sent
-    query       sorted [name, value] pairs, credentials left out
+    query       sorted [name, value] pairs, credentials left out; as sent where they aren't UTF-8,
+                and [name, value, "decoded"] where they are and look like such
     headers     the few that change an answer; sets of flags are sorted
     namespace   of the project's own
     normalise   the normalisers that were applied, in order (JSON bodies only)
@@ -25,13 +26,14 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+import orjson
 
 from cas_llm.digest import digest_of
 from cas_llm.keys import forms
-from cas_llm.keys.canonical import NotCanonical, canonical, parse
-from cas_llm.keys.parts import Part, extension, is_long, keep, split
+from cas_llm.keys.canonical import NotCanonical, canonical, is_plain, parse, whole
+from cas_llm.keys.parts import Part, extension, is_long, keep, may_split, split
 from cas_llm.keys.rules import (
     HEADERS,
     KEY_VERSION,
@@ -46,16 +48,17 @@ from cas_llm.wire import Request
 
 _PLACEHOLDER = re.compile(r"\[cas-llm:([^\[\]\s]+):\d+\]")
 _MAX_INFLATED = 1 << 28
+_LAYOUT = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE  # of a record; members keep their order
 _MAY_BE_EMPTY = ("query", "headers", "namespace", "subtype")
 
 
-@dataclass(frozen=True)
-class KeyRecord:
+class KeyRecord(NamedTuple):
     """A request's identity.
 
     `key` is the digest of `data`, the canonical bytes of the record. `parts` are what was split
     out of it, by digest. `redacted` names the classes of secrets that were replaced. `body` is
     the JSON body after redaction and normalisation and before splitting; None when not JSON.
+    `path` is the request's, after redaction.
     """
 
     key: str
@@ -63,6 +66,7 @@ class KeyRecord:
     parts: Mapping[str, Part]
     redacted: tuple[str, ...]
     body: Any
+    path: str
 
 
 class _Redaction:
@@ -76,7 +80,7 @@ class _Redaction:
         self.hit = False
 
     def text(self, text: str) -> str:
-        if self.apply is None:
+        if self.apply is None or not text:
             return text
         clean = self.apply(text)
         if clean is text or clean == text:
@@ -89,19 +93,23 @@ class _Redaction:
     def bytes(self, data: bytes) -> bytes:
         if self.apply is None:
             return data
-        for encoding in ("utf-8", "latin-1"):
+        text = data.decode("utf-8", "surrogateescape")
+        clean = self.text(text)
+        if clean is not text:
+            return clean.encode("utf-8", "surrogateescape")
+        if data[:2] == b"\xff\xfe":  # text as Windows writes it, or an MP3, as chance has it
             try:
-                text = data.decode(encoding)
+                text = data.decode("utf-16-le")
                 clean = self.text(text)
-                return data if clean is text else clean.encode(encoding)
+                return data if clean is text else clean.encode("utf-16-le")
             except UnicodeError:
-                continue
+                return data
         return data
 
-    def json(self, value: Any) -> Any:
+    def json(self, value: Any, *, plain: bool) -> Any:
         if self.apply is None:
             return value
-        text = canonical(value, tag=False).decode()
+        text = canonical(value, tag=False, plain=plain).decode()
         clean = self.text(text)
         return value if clean is text else parse(clean.encode())
 
@@ -133,14 +141,18 @@ def key_record(
         record["query"] = _query(request.parts.query, redaction)
     record["headers"] = _headers(request.headers, redaction)
     record["namespace"] = redaction.text(rules.namespace)
-    body, parts = _add_body(record, request, rules, redaction)
+    body, parts, plain = _add_body(record, request, rules, redaction)
     if redaction.hit:
         record["redacted"] = REDACT_VERSION
     for name in _MAY_BE_EMPTY:
         if name in record and not record[name]:
             del record[name]
-    data = canonical(record)
-    return KeyRecord(digest_of(data), data, parts, tuple(sorted(redaction.classes)), body)
+    data = canonical(record, plain=plain)
+    return KeyRecord(digest_of(data), data, parts, _sorted(redaction.classes), body, record["path"])
+
+
+def _sorted(classes: set[str]) -> tuple[str, ...]:
+    return tuple(sorted(classes)) if classes else ()
 
 
 def load_record(data: bytes) -> dict[str, Any]:
@@ -167,7 +179,7 @@ def rederive(data: bytes) -> str:
 
 
 def _parse_record(data: bytes) -> dict[str, Any]:
-    record = parse(data, depth=MAX_DEPTH + 10)
+    record = parse(data, depth=MAX_DEPTH + 10, layout=_LAYOUT)
     version = record.get("k") if isinstance(record, dict) else None
     if not isinstance(record, dict) or not isinstance(version, str):
         raise ValueError('not a key record: it has no member "k"')  # noqa: TRY004
@@ -177,17 +189,21 @@ def _parse_record(data: bytes) -> dict[str, Any]:
 
 
 def _query(text: str, redaction: _Redaction) -> list[list[str]]:
-    found = forms.pairs(text)
-    named = forms.raw_pairs(text) if found is None else found
-    return sorted([*map(redaction.text, (n, v))] for n, v in named if not is_credential(n))
+    # Credentials go first: what one of them holds must not decide how the rest is read.
+    asked = forms.keep_names(text, lambda name: not is_credential(name))
+    found = forms.pairs(asked)
+    named = forms.raw_pairs(asked) if found is None else found
+    kept = sorted([*map(redaction.text, pair)] for pair in named)
+    if found is not None and any(forms.looks_raw(part) for pair in kept for part in pair):
+        return [[*pair, "decoded"] for pair in kept]
+    return kept
 
 
 def _headers(headers: Iterable[tuple[str, str]], redaction: _Redaction) -> dict[str, str]:
     kept: dict[str, str] = {}
-    for name, value in headers:
-        if name in HEADERS:
-            clean = redaction.text(value.strip())
-            kept[name] = f"{kept[name]},{clean}" if name in kept else clean
+    for name, value in [pair for pair in headers if pair[0] in HEADERS]:
+        clean = redaction.text(value.strip())
+        kept[name] = f"{kept[name]},{clean}" if name in kept else clean
     for name in kept.keys() & LIST_HEADERS:
         flags = {flag.strip() for flag in kept[name].split(",")}
         kept[name] = ",".join(sorted(flags - {""}))
@@ -196,11 +212,14 @@ def _headers(headers: Iterable[tuple[str, str]], redaction: _Redaction) -> dict[
 
 def _add_body(
     record: dict[str, Any], request: Request, rules: Rules, redaction: _Redaction
-) -> tuple[Any, dict[str, Part]]:
-    """Put the body into *record*; returns the JSON body and the parts."""
+) -> tuple[Any, dict[str, Part], bool]:
+    """Put the body into *record*; returns the JSON body, the parts, and whether it is plain.
+
+    All else in a record is: names are this module's own, values are strings and lengths.
+    """
     parts: dict[str, Part] = {}
     if not request.body:
-        return None, parts
+        return None, parts, True
     content_type = request.header("content-type")
     media_type = content_type.partition(";")[0].strip().lower()
     body = _inflated(request.body, request.header("content-encoding").strip().lower())
@@ -212,28 +231,39 @@ def _add_body(
                 if "digest" in entry:
                     entry["ext"] = parts[entry["digest"]].ext
             record["multipart"] = entries
-            record["subtype"] = media_type[10:].replace("form-data", "")
-            return None, parts
+            record["subtype"] = redaction.text(media_type[10:].replace("form-data", ""))
+            return None, parts, True
     elif media_type == "application/x-www-form-urlencoded":
-        pairs = forms.pairs(body.decode("latin-1"))
+        # Only what needs no guess at an encoding: a raw "é" is no other spelling of "%C3%A9".
+        pairs = forms.pairs(body.decode("ascii")) if body.isascii() else None
         if pairs is not None:
             record["form"], parts = split([[redaction.text(t) for t in pair] for pair in pairs])
-            return None, parts
+            return None, parts, True
     elif not media_type or "json" in media_type or body[:1] in b"{[":
         try:
-            value = redaction.json(parse(body))
+            sent = parse(body)
+            plain = is_plain(sent)
+            if not plain:
+                sent = whole(sent)
+                plain = is_plain(sent)
+            value = redaction.json(sent, plain=plain)
         except NotCanonical:
             pass
         else:
             value = _normalised(value, rules, record)
-            record["body"], parts = split(value)
-            return value, parts
+            if value is not sent:
+                plain = is_plain(value)
+            if value is not sent or may_split(body):
+                record["body"], parts = split(value)
+            else:
+                record["body"] = value
+            return value, parts, plain
     data = redaction.bytes(body)
     digest = keep(Part("txt" if _is_text(data) else "bin", data), parts)
     record["bytes"] = {"sha256": digest, "ext": parts[digest].ext, "length": len(data)}
     if media_type:
-        record["bytes"]["type"] = media_type
-    return None, parts
+        record["bytes"]["type"] = redaction.text(media_type)
+    return None, parts, True
 
 
 def _normalised(value: Any, rules: Rules, record: dict[str, Any]) -> Any:
@@ -256,7 +286,7 @@ def _multipart(field: forms.Field, parts: dict[str, Part], redaction: _Redaction
     if field.type:
         entry["type"] = redaction.text(field.type)
     if field.headers:
-        entry["headers"] = [[name, redaction.text(value)] for name, value in field.headers]
+        entry["headers"] = [[*map(redaction.text, pair)] for pair in field.headers]
     data = redaction.bytes(field.data)
     if field.filename is None and _is_text(data):
         text = data.decode()

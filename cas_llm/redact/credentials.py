@@ -20,6 +20,8 @@ _HEADERS = frozenset(
         "x-auth-token",
         "x-amz-security-token",
         "x-portkey-api-key",
+        "authorization",
+        "x-portkey-config",
     }
 )
 _PARAMETERS = frozenset({"key", "apikey", "api_key", "api-key", "subscription-key", "access_token"})
@@ -34,15 +36,15 @@ def credentials_of(request: Request) -> tuple[str, ...]:
     A signature made for one request is none: it opens nothing else, and every request has another.
     """
     found: set[str] = set()
-    for name, value in request.headers:
-        if name in _HEADERS:
-            found.add(value.strip())
-        elif name == "authorization":
+    for name, value in [pair for pair in request.headers if pair[0] in _HEADERS]:
+        if name == "authorization":
             words = value.split()
             if 0 < len(words) <= 2:
                 found.add(words[-1])
         elif name == "x-portkey-config":
             found.update(_CONFIGURED.findall(value))
+        else:
+            found.add(value.strip())
     if "=" in request.parts.query:
         pairs = parse_qsl(request.parts.query)
         found.update(value for name, value in pairs if name.lower() in _PARAMETERS)

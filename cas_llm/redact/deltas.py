@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -38,6 +39,8 @@ _WHOLE = frozenset(
 _RUNS = frozenset({"parts", "content"})  # the elements of these lists are successive text
 _REPEATED = 16
 _DEEPEST = 100
+_SHORTEST = 12  # of fewer characters no format is whole
+_LONGEST = 4096
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,7 @@ def fields_of(records: list[Record]) -> list[list[Segment]]:
         told = tuple(step for step in map(root.get, _ROOT) if isinstance(step, str | int))
         for path, field, value in _strings(record.value, (), told):
             runs = fields.setdefault(field, [])
-            if runs and _begins_anew(runs[-1].value, value):
+            if runs and _begins_anew(runs, value):
                 # Each value holds the one before it: searched alone, not as a continuation.
                 fields[(*field, record.number, len(fields))] = runs
                 runs = fields[field] = []
@@ -169,8 +172,17 @@ def fields_of(records: list[Record]) -> list[list[Segment]]:
     return list(fields.values())
 
 
-def _begins_anew(before: str, value: str) -> bool:
-    return len(before) >= _REPEATED and value.startswith(before)
+def _begins_anew(runs: list[Segment], value: str) -> bool:
+    """Whether *value* spells all that came before anew, and each value before it did, too.
+
+    Deltas that happen to repeat themselves go on: a secret may lie across two of them.
+    """
+    before = runs[-1].value
+    return (
+        len(before) >= _REPEATED
+        and value.startswith(before)
+        and all(b.value.startswith(a.value) for a, b in pairwise(runs))
+    )
 
 
 def _strings(
@@ -203,18 +215,52 @@ def hits_of(fields: list[list[Segment]], find: Find) -> list[tuple[Hit, str]]:
         ends: list[int] = []
         for segment in segments:
             ends.append((ends[-1] if ends else 0) + len(segment.value))
-        covered: list[tuple[int, int]] = []
-        for hit in [*find(text), *_glued(segments, text, ends, find)]:
+        hits = find(text)
+        if len(segments) > 1:
+            hits = _apart(text, hits, [*_alone(segments, ends, find), *_glued(text, ends, find)])
+        for hit in hits:
             low, high = hit.spans[0]
-            if any(low < b and a < high for a, b in covered):
-                continue
-            covered.append((low, high))
             first = bisect_right(ends, low)
             spans = tuple(_spans(segments, ends, first, low, high))
             if spans:
                 at = segments[first]
                 found.append((Hit(hit.kind, hit.secret, spans), at.record.where(at.path or ())))
     return found
+
+
+def _apart(text: str, joined: list[Hit], alone: list[Hit]) -> list[Hit]:
+    """The hits of *joined* text, and those of pieces *alone* that joining made part of another.
+
+    Of two that overlap the first ends where the second starts, so that all of both is covered.
+    """
+    kept = list(joined)
+    for hit in sorted(alone, key=lambda hit: hit.start):
+        low, high = hit.spans[0]
+        before = [other for other in kept if other.start < high and low < other.spans[0][1]]
+        if any(other.start <= low and high <= other.spans[0][1] for other in before):
+            continue
+        for other in before:
+            begin, end = other.spans[0]
+            if begin < low:
+                kept.remove(other)
+                kept.append(Hit(other.kind, text[begin:low], ((begin, low),), other.exact))
+            elif end <= high:
+                kept.remove(other)
+            else:
+                high = begin
+        kept.append(Hit(hit.kind, hit.secret, ((low, high),), hit.exact))
+    return sorted(kept, key=lambda hit: hit.start)
+
+
+def _alone(segments: list[Segment], ends: list[int], find: Find) -> Iterator[Hit]:
+    """What a piece that is long enough holds by itself: two in a row look like one when joined."""
+    for segment, end in zip(segments, ends, strict=True):
+        if len(segment.value) < _SHORTEST:
+            continue
+        begin = end - len(segment.value)
+        for hit in find(segment.value):
+            low, high = hit.spans[0]
+            yield Hit(hit.kind, hit.secret, ((begin + low, begin + high),), hit.exact)
 
 
 def _spans(
@@ -229,15 +275,12 @@ def _spans(
             yield span
 
 
-def _glued(segments: list[Segment], text: str, ends: list[int], find: Find) -> Iterator[Hit]:
+def _glued(text: str, ends: list[int], find: Find) -> Iterator[Hit]:
     """Secrets at the head of a delta that follows a letter: joined, they look like a word's end."""
-    if len(segments) == 1:
-        return
-    for index, segment in enumerate(segments[1:], 1):
-        begin = ends[index] - len(segment.value)
-        if not text[begin - 1].isalnum() or not text.startswith(LEADS, begin):
+    for begin in ends[:-1]:
+        if not text[begin - 1 : begin].isalnum() or not text.startswith(LEADS, begin):
             continue
-        for hit in find(text[begin : begin + 4096])[:1]:
+        for hit in find(text[begin : begin + _LONGEST])[:1]:
             low, high = hit.spans[0]
             if low == 0:
                 yield Hit(hit.kind, hit.secret, ((begin, begin + high),), hit.exact)

@@ -24,6 +24,7 @@ _STAND_IN = re.compile(
     re.IGNORECASE,
 )
 _SHORTEST = 8
+_DEPTH = 3  # a tool's arguments are JSON in JSON, and what they quote may be JSON again
 _WORD = re.compile(r"[a-z]+(?:[-_ .][a-z]+)*\Z|[A-Z]+(?:[-_ .][A-Z]+)*\Z")
 
 
@@ -61,15 +62,19 @@ def secret_variables(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def spellings(value: str) -> tuple[str, ...]:
-    """How *value* may stand in a text: plain, escaped for JSON, encoded for URLs, in base64.
+    """How *value* may stand in a text: plain, in JSON at some depth, in a URL, in base64.
 
     The base64 spellings are what every encoding of any text around the value has in common, at
     each of the three places it may start in a group.
     """
-    escaped = json.dumps(value)[1:-1]
-    forms = {value, escaped, json.dumps(value, ensure_ascii=False)[1:-1], json.dumps(escaped)[1:-1]}
-    forms |= {quote(value, safe=""), quote(value), quote_plus(value)}
+    forms = {value, quote(value, safe=""), quote(value), quote_plus(value)}
+    for ascii_only in (True, False):
+        form = value
+        for _ in range(_DEPTH):
+            form = json.dumps(form, ensure_ascii=ascii_only)[1:-1]
+            forms.add(form)
     data = value.encode("utf-8", "surrogateescape")
+    forms.add(data.decode("latin-1"))  # as bytes are read that are no text
     for before in range(3):
         bits = (before + len(data)) * 8
         text = base64.b64encode(b"\0" * before + data).decode()

@@ -18,28 +18,41 @@ REDACT_VERSION = 1
 class Shape:
     """One format: every match of `pattern` holds one of `marks`; group 1, if any, is the secret.
 
-    Where it `leads`, a match starts with its mark.
+    Where it `leads`, a match starts with its mark. A `long` one holds a word of `LONG_WORD`
+    characters of `WORD_CHARACTERS`; in a `lone` one the mark is in that word.
     """
 
     kind: str
     marks: tuple[str, ...]
     pattern: re.Pattern[str]
     leads: bool
+    long: bool = True
+    lone: bool = False
+
+
+LONG_WORD = 20
+WORD_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-.~"
 
 
 # A token starts where no letter or digit stands before it. Text is often JSON text (twice, in tool
-# calls), where a line break before the token is a backslash and an "n".
-_START = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2}))"
+# calls), where a line break before the token is a backslash and an "n"; what a terminal printed has
+# colours, "ESC[31m".
+_START = (
+    r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2})"
+    r"|(?<=[0-9;\[]m))"
+)
+_END = r"(?![A-Za-z0-9])"
+_MIXED = r"(?=[A-Za-z_-]{0,99}[0-9])(?=[a-z0-9_-]{0,99}[A-Z])(?=[A-Z0-9_-]{0,99}[a-z])"
 _DIGIT = r"(?=[A-Za-z_-]{0,99}[0-9])"  # "sk-proj-put-your-own-key-here" is prose
-_QUOTES = r"[\"'\\]{0,4}"
+_QUOTES = r"[\"'\\]{0,16}"  # of JSON in JSON in JSON: seven backslashes and the quote
 
 
 def _token(kind: str, marks: str, pattern: str) -> Shape:
-    return Shape(kind, tuple(marks.split()), re.compile(_START + pattern), leads=True)
+    return Shape(kind, tuple(marks.split()), re.compile(_START + pattern), leads=True, lone=True)
 
 
-def _framed(kind: str, marks: tuple[str, ...], pattern: str) -> Shape:
-    return Shape(kind, marks, re.compile(pattern), leads=False)
+def _framed(kind: str, marks: tuple[str, ...], pattern: str, *, long: bool = True) -> Shape:
+    return Shape(kind, marks, re.compile(pattern), leads=False, long=long)
 
 
 _PEM_END = r"-----END (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
@@ -69,6 +82,17 @@ SHAPES: tuple[Shape, ...] = (
     _token("cerebras-key", "csk-", r"csk-[a-z0-9]{40,}"),
     _token("nvidia-key", "nvapi-", r"nvapi-[A-Za-z0-9_-]{60,}"),
     _token("together-key", "tgp_v1_", r"tgp_v1_[A-Za-z0-9_-]{40,}"),
+    _token("fireworks-key", "fw_", rf"fw_{_MIXED}[A-Za-z0-9]{{22,28}}{_END}"),
+    _token("voyage-key", "pa-", rf"pa-{_MIXED}[A-Za-z0-9_-]{{43}}{_END}"),
+    _token("jina-key", "jina_", r"jina_[0-9a-f]{32}[A-Za-z0-9_-]{20,}"),
+    _token("elevenlabs-key", "sk_", rf"sk_[0-9a-f]{{48}}{_END}"),
+    _token("pinecone-key", "pcsk_", r"pcsk_[A-Za-z0-9_]{60,}"),
+    _token("llamacloud-key", "llx-", r"llx-[A-Za-z0-9]{40,}"),
+    _token("anyscale-key", "esecret_", r"esecret_[a-z0-9]{26,}"),
+    _token("runpod-key", "rpa_", r"rpa_[A-Z0-9]{40,}"),
+    _token("firecrawl-key", "fc-", rf"fc-[0-9a-f]{{32}}{_END}"),
+    _token("wandb-key", "wandb_v1_", r"wandb_v1_[A-Za-z0-9_-]{40,}"),
+    _token("databricks-token", "dapi", rf"dapi[0-9a-f]{{32}}(?:-[0-9])?{_END}"),
     _token("tavily-key", "tvly-", r"tvly-(?:dev-|prod-)?[A-Za-z0-9]{30,}"),
     # Clouds
     _token("aws-key-id", "AKIA ASIA ABIA", r"A(?:KIA|SIA|BIA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
@@ -88,6 +112,19 @@ SHAPES: tuple[Shape, ...] = (
         "bedrock-key", "ABSK bedrock-api-key-", r"(?:ABSK|bedrock-api-key-)[A-Za-z0-9+/]{80,}=*"
     ),
     _framed("azure-storage-key", ("AccountKey=",), r"AccountKey=([A-Za-z0-9+/]{86}==)"),
+    Shape(
+        "azure-key",
+        ("JQQJ9", "AzSe", "+ASt", "ACDb"),
+        re.compile(
+            rf"{_START}(?:[A-Za-z0-9]{{52}}JQQJ9[9DH][A-Za-z0-9][A-L][A-Za-z0-9]{{24}}"
+            r"(?:[A-Za-z0-9]{2}==)?|[A-Za-z0-9]{42}AzSe[A-D][A-Za-z0-9]{5}"
+            r"|[A-Za-z0-9+/]{76}(?:\+ASt|ACDb)[A-Za-z0-9+/]{5}[AQgw]==)(?![A-Za-z0-9])"
+        ),
+        leads=False,
+        lone=True,
+    ),
+    _token("digitalocean-token", "dop_v1_ doo_v1_ dor_v1_", r"do[opr]_v1_[0-9a-f]{64}"),
+    _token("vault-token", "hvs. hvb.", r"hv[sb]\.[A-Za-z0-9_-]{90,}"),
     # Forges, registries, services
     _token("github-token", "ghp_ gho_ ghu_ ghs_ ghr_", r"gh[pousr]_[A-Za-z0-9_]{36,}"),
     _token("github-token", "github_pat_", r"github_pat_[A-Za-z0-9_]{40,}"),
@@ -101,6 +138,7 @@ SHAPES: tuple[Shape, ...] = (
         "slack-webhook",
         ("hooks.slack.com",),
         r"hooks\.slack\.com\\?/services\\?/(T[A-Za-z0-9_]+\\?/B[A-Za-z0-9_]+\\?/[A-Za-z0-9_]{16,})",
+        long=False,
     ),
     _token(
         "stripe-key", "sk_live_ sk_test_ rk_live_ rk_test_", r"[sr]k_(?:live|test)_[A-Za-z0-9]{16,}"
@@ -111,6 +149,13 @@ SHAPES: tuple[Shape, ...] = (
     _token("npm-token", "npm_", r"npm_[A-Za-z0-9]{36,}"),
     _framed("npm-token", ("_authToken=",), r"_authToken=\s?([0-9A-Fa-f-]{36})"),
     _token("pypi-token", "pypi-AgE", r"pypi-AgE[A-Za-z0-9_-]{50,}"),
+    _token("docker-token", "dckr_pat_ dckr_oat_", r"dckr_[po]at_[A-Za-z0-9_-]{27,}"),
+    _token("linear-key", "lin_api_", r"lin_api_[A-Za-z0-9]{40,}"),
+    _token("notion-token", "ntn_", r"ntn_[0-9]{11}[A-Za-z0-9]{35}"),
+    _token("figma-token", "figd_", r"figd_[A-Za-z0-9_-]{40,}"),
+    _token("grafana-token", "glsa_", r"glsa_[A-Za-z0-9]{32}_[0-9a-f]{8}"),
+    _token("sentry-token", "sntryu_", r"sntryu_[0-9a-f]{64}"),
+    _token("shopify-token", "shpat_ shpca_ shppa_ shpss_", r"shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}"),
     # Frames
     _token(
         "jwt",
@@ -139,6 +184,7 @@ SHAPES: tuple[Shape, ...] = (
         ("asic ", "ASIC "),
         rf"(?i:authorization){_QUOTES}\s{{0,4}}[:=]\s{{0,4}}{_QUOTES}(?i:basic) {{1,2}}"
         r"([A-Za-z0-9+/]{12,}={0,2})",
+        long=False,
     ),
     _framed(
         "api-key-header",
@@ -151,6 +197,7 @@ SHAPES: tuple[Shape, ...] = (
         ("ookie", "OOKIE"),
         rf"{_START}(?i:(?:set-)?cookie){_QUOTES}\s{{0,4}}:\s{{0,4}}{_QUOTES}"
         r"([A-Za-z0-9_.-]{1,99}=[^\"'\\\s;]{8,}(?:; ?[^\"'\\\r\n;]+)*)",
+        long=False,
     ),
     _framed(
         "url-password",
@@ -159,6 +206,7 @@ SHAPES: tuple[Shape, ...] = (
         r"://(?![^@\s]{0,200}:(?i:pass(?:word|wd)?|pwd?|secret|changeme|example|postgres|root|"
         r"admin|guest|user(?:name)?|test|your[\w-]*|my[\w-]*|x+|\*+|\.+)@)"
         r"[^\s:/?#@\"'\\<>\[\](){}]{1,64}:([^\s:/?#@\"'\\<>\[\](){}$]{4,128})@",
+        long=False,
     ),
 )
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cas_llm.digest import digest_of
 from cas_llm.keys.canonical import canonical, parse
-from cas_llm.keys.parts import extension, restore, split
+from cas_llm.keys.parts import extension, parts_of, restore, split
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 names = texts | st.sampled_from(
@@ -150,3 +150,40 @@ def test_markers_name_the_extension_of_their_part():
     record, parts = split({"a": f"data:text/markdown;base64,{coded}", "b": text})
     assert {item["type"] for item in record.values()} == {"txt"}
     assert {part.ext for part in parts.values()} == {"txt"}
+
+
+D = "0" * 64
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"multipart": 7},
+        {"multipart": ["digest"]},
+        {"multipart": [{"digest": D}]},
+        {"bytes": None},
+        {"bytes": {"sha256": D}},
+        {"bytes": {"sha256": "../../x", "ext": "txt"}},
+        {"bytes": {"sha256": D, "ext": "../x"}},
+        {"body": {"$cas:part": [], "type": "txt"}},
+        {"body": [{"$cas:part": D}]},
+        {"form": [[{"$cas:part": D, "type": 7}]]},
+    ],
+)
+def test_a_record_that_names_no_proper_part_is_refused(record):
+    """A name that isn't a digest, or an extension that isn't one, never becomes a path."""
+    with pytest.raises(ValueError, match="a key record, but"):
+        parts_of(record)
+
+
+def test_the_parts_of_a_record_are_all_that_it_names():
+    """In the body, a form, the fields of a multipart body, or its bytes."""
+    names = [f"{n}" * 64 for n in range(5)]
+    record = {
+        "body": {"a": [{"$cas:part": names[0], "type": "txt"}]},
+        "form": [["a", {"$cas:part": names[1], "type": "txt"}]],
+        "multipart": [{"digest": names[2], "ext": "png"}, {"name": "a", "value": "b"}],
+        "bytes": {"sha256": names[3], "ext": "bin"},
+    }
+    assert parts_of(record) == dict(zip(names, ("txt", "txt", "png", "bin"), strict=False))
+    assert parts_of({}) == {}
