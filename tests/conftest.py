@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 # The test folders are no packages, so what they share is found from here.
 sys.path.insert(0, str(Path(__file__).parent))
 
-# CAS_LLM_CORPUS and CAS_LLM_SLOW say what to test, not how cas-llm behaves.
-_KEPT = {"CAS_LLM_CORPUS", "CAS_LLM_SLOW"}
+# These say what to test and how much, not how cas-llm behaves.
+_KEPT = {"CAS_LLM_CORPUS", "CAS_LLM_SLOW", "CAS_LLM_FUZZ", "CAS_LLM_KILLS", "CAS_LLM_CAPTURES"}
 _REMOVED = re.compile(
     r"CAS_LLM_.*|.*_API_KEY|.*_API_TOKEN|(OPENAI|ANTHROPIC|AZURE|GEMINI|GOOGLE|AWS)_.*|HF_TOKEN"
     r"|CI|GITHUB_.*|(HTTPS?|ALL|NO)_PROXY|GIT_.*|XDG_.*",

@@ -5,20 +5,29 @@ Reads tapes, shared entries, answers and key records; writes nothing and decides
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import orjson
 
 from cas_llm.errors import StoreError
 from cas_llm.session.scopes import SHARED
-from cas_llm.store import Store, Tape, pick
+from cas_llm.store import Store, Tape, crew, layout, pick
+from cas_llm.store.files import Writer
+from cas_llm.store.objects import Objects
 from cas_llm.store.pick import Shared
 
+LINES = ("ask", "answer")
 
-@dataclass(frozen=True)
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
 class Naming:
     """One place that names an answer: a turn of a tape, or a shared entry (`scope` shared)."""
 
@@ -29,7 +38,7 @@ class Naming:
     current: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A recording: one answer to one request, and who was given it.
 
@@ -85,19 +94,25 @@ class Catalogue:
     damaged: tuple[str, ...] = ()
 
 
-def catalogue(store: Store) -> Catalogue:
-    """Everything that *store* names."""
+def catalogue(store: Store, lines: Collection[str] = LINES) -> Catalogue:
+    """Everything that *store* names; of the *lines* of each answer only those that are asked for.
+
+    Large stores are read by a process for each core.
+    """
     damaged: list[str] = []
     tapes = _tapes(store, damaged)
     shared = tuple(sorted(store.manifest.shared()))
     namings = _namings(tapes, shared)
     entries = []
-    for (key, digest), places in namings.items():
-        entry = _entry(store, key, digest, tuple(places))
-        if entry is None:
-            damaged.append(digest)
-        else:
-            entries.append(entry)
+    words: dict[Any, Any] = {}
+    read = partial(_facts, store.root, tuple(lines))
+    for batch, found in crew.spread(read, _batches(namings), files=2 * len(namings)):
+        for (key, digest), facts in zip(batch, found, strict=True):
+            if facts is None:
+                damaged.append(digest)
+            else:
+                places = tuple(namings.pop((key, digest)))
+                entries.append(_entry(words, key, digest, places, facts))
     return Catalogue(tuple(sorted(entries, key=_order)), tapes, shared, tuple(damaged))
 
 
@@ -173,26 +188,73 @@ def _namings(
     return found
 
 
-def _entry(store: Store, key: str, digest: str, namings: tuple[Naming, ...]) -> Entry | None:
+def _entry(
+    words: dict[Any, Any],
+    key: str,
+    digest: str,
+    namings: tuple[Naming, ...],
+    facts: tuple[Any, ...],
+) -> Entry:
+    api, path, model, namespace, at, status, cost, usage, ask, answer, marks = facts
+    return Entry(
+        key=key,
+        digest=digest,
+        namings=namings,
+        api=_once(words, api),
+        path=_once(words, path),
+        model=_once(words, model),
+        namespace=_once(words, namespace),
+        recorded_at=at,
+        status=status,
+        cost=cost,
+        usage=dict(usage),
+        ask=ask,
+        answer=answer,
+        marks=marks,
+    )
+
+
+def _once(words: dict[Any, Any], word: Any) -> Any:
+    """The same object for the same *word*: a million recordings say the same few."""
     try:
-        document = orjson.loads(store.objects.get(digest))
-        record = orjson.loads(store.objects.get_request(key))
+        return words.setdefault(word, word)
+    except TypeError:  # another tool wrote a list
+        return word
+
+
+def _batches(namings: Iterable[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], ...]]:
+    names = iter(tuple(namings))
+    while batch := tuple(islice(names, _BATCH)):
+        yield batch
+
+
+def _facts(
+    root: Path, lines: tuple[str, ...], batch: Iterable[tuple[str, str]]
+) -> list[tuple[Any, ...] | None]:
+    """What files say of each key and digest, in the order of `Entry`; None where one is damaged."""
+    objects = Objects(root, Writer(root / layout.LOCAL / "tmp"))
+    return [_fact(objects, lines, key, digest) for key, digest in batch]
+
+
+def _fact(
+    objects: Objects, lines: tuple[str, ...], key: str, digest: str
+) -> tuple[Any, ...] | None:
+    try:
+        document = orjson.loads(objects.get(digest))
+        record = orjson.loads(objects.get_request(key))
         provenance = document["provenance"]
-        return Entry(
-            key=key,
-            digest=digest,
-            namings=namings,
-            api=record["api"],
-            path=record["path"],
-            model=_model(provenance),
-            namespace=record.get("namespace", ""),
-            recorded_at=provenance.get("recorded_at", ""),
-            status=document["status"],
-            cost=provenance.get("cost_usd"),
-            usage=provenance.get("usage") or {},
-            ask=tuple(document["ask"]),
-            answer=tuple(document["answer"]),
-            marks=tuple(document.get("marks", ())),
+        shown = (tuple(document[name]) if name in lines else () for name in LINES)
+        return (
+            record["api"],
+            record["path"],
+            _model(provenance),
+            record.get("namespace", ""),
+            provenance.get("recorded_at", ""),
+            document["status"],
+            provenance.get("cost_usd"),
+            tuple((provenance.get("usage") or {}).items()),
+            *shown,
+            tuple(document.get("marks", ())),
         )
     except (StoreError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -40,6 +40,8 @@ _LIBRARIES = (
     "aiohttp",
     "httpx-aiohttp",
     "requests",
+    "urllib3",
+    "botocore",
     "pytest",
     "pytest-xdist",
 )
@@ -49,7 +51,7 @@ _TUNING = (("core.untrackedCache", "true"), ("feature.manyFiles", "true"))
 _BLIND = (
     "native TLS stacks (grpc, Rust or Go clients): neither recorded nor refused",
     "child processes that aren't Python, or that drop the environment",
-    "aiohttp, requests and botocore: refused in replay, not recorded",
+    "http.client, urllib.request, websockets and bare sockets: refused in replay, not recorded",
 )
 
 OK, NOTE, WRONG = "ok", "note", "wrong"

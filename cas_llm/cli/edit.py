@@ -66,7 +66,8 @@ def edit_answer(
     """Put a changed answer in the place of the current one of *key*, wherever that is in use.
 
     *test* and *ordinal* choose where the key has several answers. Objects are written before the
-    tapes that name them, so that whatever stops it leaves the store as it was or as it will be.
+    tapes that name them, and a shared sequence counts once it is whole, so that whatever stops it
+    leaves each test, and what is shared, as it was or as it will be.
 
     Raises:
         CasLLMError: no current answer, several, or a body that may not be; nothing was written.
@@ -92,7 +93,11 @@ def edit_answer(
     shared = _new_shared(held.shared, key, entry.digest, digest)
     for tape in tapes:
         store.add_tape(tape)
-    for naming_entry in shared:
+    # The first answer last: without it the sequence is not used yet.
+    for naming_entry in reversed(shared[1:]):
+        store.add_shared(naming_entry)
+    store.flush()
+    for naming_entry in shared[:1]:
         store.add_shared(naming_entry)
     store.flush()
     return Edited(key, entry.digest, digest, answer, tapes, shared)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cas_llm.cli.catalogue import Entry, age_text, catalogue
+from cas_llm.cli.catalogue import LINES, Entry, age_text, catalogue
 from cas_llm.cli.naming import short
 from cas_llm.cli.options import JsonOption, StoreOption, opened
 from cas_llm.errors import ConfigError
@@ -113,7 +113,7 @@ def ls(
         text,
     )
     place, now = opened(store), datetime.now(UTC)
-    held = catalogue(place)
+    held = catalogue(place, lines=LINES if as_json or text else ("ask",))
     found = select(held.entries, wanted, place, now)
     if as_json:
         recordings = [document(entry) for entry in found]

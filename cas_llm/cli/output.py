@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _UNBOUNDED = 1000
+_REDRAWN = 0.1
+_A_TABLE = 1000
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -57,8 +59,13 @@ def print_table(
 ) -> None:
     """Print *rows* under *columns*; those named in *right* are aligned to the right.
 
-    The last column gives way first where the terminal is narrow.
+    The last column gives way first where the terminal is narrow. Thousands of rows are printed
+    as plain lines, as laying out so large a table takes minutes.
     """
+    texts = [tuple(str(cell) for cell in row) for row in rows]
+    if len(texts) > _A_TABLE:
+        _print_plain([tuple(columns), *texts], [name in right for name in columns], title)
+        return
     from rich import box
     from rich.table import Table
 
@@ -68,27 +75,52 @@ def print_table(
         table.add_column(
             name, justify="right" if name in right else "left", no_wrap=not last, overflow="fold"
         )
-    for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+    for row in texts:
+        table.add_row(*row)
     console().print(table)
+
+
+def _print_plain(rows: Sequence[Sequence[str]], right: Sequence[bool], title: str) -> None:
+    """Print *rows* in columns of one width; the last one's lines stand under each other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
+    margin = "\n" + " " * sum(width + 2 for width in widths)
+    if title:
+        sys.stdout.write(f"{title}\n")
+    for row in rows:
+        cells = zip(row, widths, right, strict=False)
+        fixed = [cell.rjust(width) if flush else cell.ljust(width) for cell, width, flush in cells]
+        line = "  ".join((*fixed, row[-1].replace("\n", margin)))
+        sys.stdout.write(f"{line}\n")
 
 
 @contextmanager
 def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """A progress bar on standard error for as long as the block runs; yields ``advance(n)``.
 
-    Nothing is drawn unless standard error is a terminal; a *total* of None is an open end.
+    Nothing is drawn unless standard error is a terminal; a *total* of None is an open end. It is
+    drawn by who advances it and not by a thread, beside which no process could be forked.
     """
     where = console(stderr=True)
     if not where.is_terminal:
         yield lambda _: None
         return
+    from time import monotonic
+
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=where, transient=True) as bars:
-        task = bars.add_task(label, total=total)
-        yield lambda count: bars.advance(task, count)
+    elapsed = TimeElapsedColumn()
+    with Progress(*columns, elapsed, console=where, transient=True, auto_refresh=False) as bars:
+        task, drawn = bars.add_task(label, total=total), 0.0
+
+        def advance(count: int) -> None:
+            nonlocal drawn
+            bars.advance(task, count)
+            if monotonic() - drawn > _REDRAWN:
+                bars.refresh()
+                drawn = monotonic()
+
+        yield advance
 
 
 def counted(number: int, word: str, plural: str = "") -> str:

@@ -15,7 +15,7 @@ from cas_llm.cli.catalogue import age_text, latest_tape
 from cas_llm.cli.options import JsonOption, StoreOption, settings_of
 from cas_llm.errors import CasLLMError, ConfigError, StoreError
 from cas_llm.session.scopes import SHARED
-from cas_llm.store import Shared, Store, Tape
+from cas_llm.store import Shared, Store, Tape, pick
 from cas_llm.store.pending import Waiting
 from cas_llm.store.tape import Turn
 
@@ -234,7 +234,7 @@ def _share(store: Store, waiting: Waiting) -> Shared:
     entries = store.manifest.shared_of(waiting.key)
     take, run = max((entry.take for entry in entries), default=-1) + 1, waiting.run
     if entries and not waiting.captured:
-        current = min(entries, key=lambda entry: (-entry.take, entry.run))
+        current = pick.leading_run(entries)[0]
         take, run = current.take, current.run
     mine = [entry.take for entry in entries if entry.run == run]
     # A run has one take per key, also where its answers are accepted one by one.

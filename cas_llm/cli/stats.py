@@ -53,7 +53,7 @@ class Stats:
 
 def measure(store: Store) -> Stats:
     """The counts of *store*."""
-    held = catalogue(store)
+    held = catalogue(store, lines=())
     entries = held.entries
     sizes = {folder: _size(store.root / folder) for folder in _FOLDERS}
     times = sorted(entry.recorded_at for entry in entries if entry.recorded_at)

@@ -5,9 +5,10 @@ Brings together what the store may not know of itself: keys, providers, secrets.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +30,7 @@ _PART = re.compile(r"(?P<number>\d+)/(?P<of>\d+)\Z|(?P<percent>\d+(?:\.\d+)?)%\Z
 
 
 def verify(
+    *,
     level: Annotated[
         int,
         typer.Option(
@@ -44,24 +46,32 @@ def verify(
     repair: Annotated[
         bool, typer.Option("--repair", help="Restore damaged and missing files from git.")
     ] = False,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            help="Read every file, also those that have the size, times and inode they had when "
+            "they were last proved.",
+        ),
+    ] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Prove the store: names, references, bytes, keys, git.
 
-    Reads only, unless --repair is given. Ends with 1 if an error was found; warnings and
-    information don't count. Example: cas-llm verify --level 4
+    Changes nothing, unless --repair is given; what was proved is noted in .local/, and not read
+    again while its size, times and inode stay the same (a fresh clone has no notes). Ends with 1
+    if an error was found; warnings and information don't count. Example: cas-llm verify --level 4
     """
     root = settings_of(store).store
     part = parsed_subset(subset)
     _must_be_readable(root)
-    findings = list(examine(root, level=level, part=part))
+    findings = list(examine(root, level=level, part=part, noted=not full))
     mended: list[Mended] = []
     if repair:
-        from cas_llm.store import repair as repairing
-
-        mended = list(repairing.repair(root, findings))
-        findings = list(examine(root, level=level, part=part))
+        mended, findings = mend(
+            root, findings, lambda: examine(root, level=level, part=part, noted=not full)
+        )
     if as_json:
         _print_as_json(root, level, part, findings, mended)
     else:
@@ -70,14 +80,54 @@ def verify(
         raise typer.Exit(1)
 
 
-def examine(root: Path, *, level: int, part: Subset) -> Iterator[Finding]:
-    """Every finding on the store at *root*, with a progress bar for who watches."""
-    from cas_llm.store import census, tracked
+def mend(
+    root: Path, findings: list[Finding], again: Callable[[], Iterable[Finding]]
+) -> tuple[list[Mended], list[Finding]]:
+    """Mend what *findings* name and what shows only then; gives what was done and what is left.
+
+    What a damaged file names is not known before it is restored, so *again* looks anew until
+    nothing new is found.
+    """
+    from cas_llm.store.repair import repair
+
+    mended: list[Mended] = []
+    tried: set[str] = set()
+    while fresh := [finding for finding in findings if finding.path not in tried]:
+        tried.update(finding.path for finding in fresh)
+        done = list(repair(root, fresh))
+        mended += done
+        findings = list(again())
+        if not done:
+            break
+    return mended, findings
+
+
+def examine(root: Path, *, level: int, part: Subset, noted: bool = False) -> Iterator[Finding]:
+    """Every finding on the store at *root*, with a progress bar for who watches.
+
+    With *noted*, what was proved before and looks the same is not read again.
+    """
+    from cas_llm.store import again, census, tracked
     from cas_llm.store.verify import verify as findings_of
 
-    taken = census.take(root)
-    with progress("verifying", taken.files) as seen:
-        yield from findings_of(root, checks(), level=level, subset=part, census=taken, seen=seen)
+    judges = checks()
+
+    def work() -> Iterator[Finding]:
+        taken = census.take(root)
+        with progress("verifying", taken.files) as seen:
+            yield from findings_of(
+                root, judges, level=level, subset=part, census=taken, seen=seen, noted=noted
+            )
+
+    if noted and level >= 2 and part.of == 1:
+        with progress("looking for changes", None) as seen:
+            look = again.look(root, judges.version, min(level, 3), seen=seen)
+        found = list(work()) if look.found is None else look.found
+        if look.found is None:
+            look.note(found)
+        yield from found
+    else:
+        yield from work()
     if level >= 4:
         with progress("asking git", None) as seen:
             yield from tracked.compare(root, seen)
@@ -86,17 +136,45 @@ def examine(root: Path, *, level: int, part: Subset) -> Iterator[Finding]:
 def checks() -> Checks:
     """What keys, providers and redaction say of stored bytes, as the store asks for it."""
     from cas_llm import keys
-    from cas_llm.redact.scan import find_secret
     from cas_llm.store.verify import Checks
 
-    def parts_of(data: bytes) -> Mapping[str, str]:
-        return keys.parts_of(keys.load_record(data))
+    recorder = f"cas-llm/{version()}"
+    return Checks(_parts_of, keys.rederive, lines_of, _secret_in, recorder, _judgement(recorder))
 
-    def secret_in(data: bytes) -> str:
-        found = find_secret(data)
-        return f"{found.kind} at {found.path}" if found else ""
 
-    return Checks(parts_of, keys.rederive, lines_of, secret_in, f"cas-llm/{version()}")
+def _judgement(recorder: str) -> str:
+    """What decides about stored bytes: this code as it lies on the disk, and whom it asks."""
+    import hashlib
+    import platform
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    said = [recorder, platform.python_version()]
+    for name in ("detect-secrets", "orjson"):
+        with contextlib.suppress(PackageNotFoundError):
+            said.append(f"{name}/{installed(name)}")
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
+        found = path.stat()
+        said.append(f"{path.name} {found.st_size} {found.st_mtime_ns}")
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()
+
+
+def _parts_of(data: bytes) -> Mapping[str, str]:
+    import orjson
+
+    from cas_llm import keys
+
+    record = orjson.loads(data)
+    if not isinstance(record, dict):
+        raise ValueError("not a key record: no JSON object")  # noqa: TRY004 - what Checks promises
+    return keys.parts_of(record)
+
+
+def _secret_in(data: bytes) -> str:
+    from cas_llm.redact.scan import find_secret
+
+    found = find_secret(data)
+    return f"{found.kind} at {found.path}" if found else ""
 
 
 def lines_of(

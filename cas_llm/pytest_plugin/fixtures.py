@@ -54,6 +54,10 @@ class WideFixtures:
             if scope is not None:
                 self._vouched.add(id(scope))
 
+    def opened(self) -> list[Scope]:
+        """All scopes that used anything, in the order they were set up."""
+        return [scope for scope in self._all if scope.uses or scope.problems]
+
     def passed(self) -> list[Scope]:
         """Scopes that a passing test has used, in the order they were set up."""
         return [scope for scope in self._all if id(scope) in self._vouched]

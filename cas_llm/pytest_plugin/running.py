@@ -5,14 +5,16 @@ Registered once something asks for cas-llm, so that its hooks cost nothing befor
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cas_llm.errors import CasLLMError, ConfigError
+from cas_llm.modes import Mode
 from cas_llm.pytest_plugin import summary, verdicts
 from cas_llm.pytest_plugin.choosing import (
     RUN_VARIABLE,
@@ -35,6 +37,7 @@ from cas_llm.session.report import log_document, merged, write_last_run
 from cas_llm.session.runtime import Runtime
 from cas_llm.session.scopes import SHARED
 from cas_llm.store import pick
+from cas_llm.store.pending import Waiting
 from cas_llm.transports import install as transports
 
 _TEST = pytest.StashKey[RunningTest]()
@@ -56,6 +59,7 @@ class Running:
         self.totals = {"new_recordings": 0, "new_tapes": 0}
         self.borrowers: list[str] = []
         self.ties: dict[str, list[str]] = {}
+        self.unkept: list[str] = []
         self.workers: list[dict[str, Any]] = []
         self._overridden: Mapping[str, Any] = {}
         self._names: dict[str, int] = {}
@@ -160,19 +164,29 @@ class Running:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write what wider fixtures and imports recorded, before anyone reports."""
         before = len(self.runtime.log.problems)
+        for scope in self.fixtures.opened():
+            # Of a test that failed as well: the tie may be why it did.
+            with contextlib.suppress(CasLLMError):
+                self._note_tie(scope)
         for scope in (*self.fixtures.passed(), self._shared.scope):
             families.adopt_problems(self.runtime.run, scope, self.runtime.log)
             if self.settings.mode.records or scope.recorded:
-                self._keep(scope)
-        stray = len(self.runtime.log.problems) > before or any(
-            problem["scope"] == SHARED
-            for document in (log_document(self.runtime.log), *self.workers)
-            for problem in document["problems"]
+                with self._telling():
+                    self._keep(scope)
+        with self._telling():
+            self.runtime.store.flush()
+        stray = (
+            self.unkept
+            or len(self.runtime.log.problems) > before
+            or any(
+                problem["scope"] == SHARED
+                for document in (log_document(self.runtime.log), *self.workers)
+                for problem in document["problems"]
+            )
         )
         if stray and session.exitstatus == pytest.ExitCode.OK:
             # Outside any test, and swallowed: nothing else would turn the run red.
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        self.runtime.store.flush()
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -180,13 +194,17 @@ class Running:
         document = merged([own, *self.workers, *families.logs(self.runtime.run)])
         # Words, and what only the end shows: the distributing process's own.
         document |= {name: own[name] for name in ("mode", "mode_source", "store", "waiting")}
+        # Several workers opened one fixture.
+        document["ties"] = {scope: [*dict.fromkeys(t)] for scope, t in document["ties"].items()}
         write_last_run(self.runtime.store, document["problems"])
         summary.show(terminalreporter, document, self.config)
 
     def document(self) -> dict[str, Any]:
         """What this process has to report."""
         said = self.settings.mode_said
-        waiting = [w for w in self.runtime.store.pending.all() if w.run == self.runtime.run.id]
+        waiting: list[Waiting] = []
+        with self._telling():
+            waiting = [w for w in self.runtime.store.pending.all() if w.run == self.runtime.run.id]
         return {
             "mode": str(said.mode),
             "mode_source": said.source,
@@ -194,6 +212,7 @@ class Running:
             **log_document(self.runtime.log),
             **self.totals,
             "waiting": sorted({w.digest for w in waiting}),
+            "unkept": list(self.unkept),
             "borrowers": list(self.borrowers),
             "ties": dict(self.ties),
             "tests": dict(self.tests),
@@ -205,10 +224,13 @@ class Running:
             return
         self._stopped = True
         pop(self._shared)
+        if self.settings.mode is Mode.REPLAY:
+            transports.hold_at_exit(self._shared.session)
         transports.silence()
         transports.uninstall()
         self._placeholders.take_back()
-        self.runtime.store.close()
+        with self._telling():
+            self.runtime.store.close()
         if not is_worker():
             os.environ.pop(RUN_VARIABLE, None)
             self.runtime.run.close()
@@ -278,6 +300,7 @@ class Running:
             return
         scope = test.binding.scope
         scope.closed = True
+        self.runtime.settle(scope)
         families.adopt(self.runtime.run, scope)
         try:
             if test.passing:
@@ -293,6 +316,14 @@ class Running:
             if test.passing:
                 report.outcome, report.longrepr = "failed", f"cas-llm: {error}"
 
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Let the summary tell what could not be kept after the last test."""
+        try:
+            yield
+        except CasLLMError as error:
+            self.unkept.append(str(error))
+
     def _keep(self, scope: Scope) -> None:
         written = passed(scope, self.runtime)
         self.totals["new_recordings"] += written.recordings
@@ -305,6 +336,9 @@ class Running:
             "passed": passed,
             "used": [{"key": use.key, "digest": use.digest} for use in scope.in_order()],
         }
+        self._note_tie(scope)
+
+    def _note_tie(self, scope: Scope) -> None:
         if tied := pick.tied(scope.tapes(self.runtime.store), scope.source):
             root = self.runtime.store.root
             self.ties[scope.name] = [_relative(tape.path(root)) for tape in tied]

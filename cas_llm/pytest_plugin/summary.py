@@ -77,6 +77,7 @@ def _happened(document: Mapping[str, Any]) -> bool:
         or sums["not_recorded"]
         or sums["live_calls"]
         or document["problems"]
+        or document["unkept"]
         or document["new_tapes"]
     )
 
@@ -167,7 +168,7 @@ def _differs(explanation: str) -> str:
 
 
 def _advice(document: Mapping[str, Any]) -> list[str]:
-    found = []
+    found = [f"not kept: {said}" for said in dict.fromkeys(document["unkept"])]
     if document["borrowers"]:
         count = len(document["borrowers"])
         what, lives = ("1 test", "lives") if count == 1 else (f"{count} tests", "live")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cas_llm.keys import KeyRecord
 from cas_llm.modes import Mode
@@ -12,8 +12,7 @@ from cas_llm.session.scopes import Scope
 from cas_llm.wire import Request
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(NamedTuple):
     """The `number`-th ask of one key in a scope; `order` is its place among all of them."""
 
     request: Request
@@ -33,9 +32,14 @@ class Asked:
         return self.record.key
 
     @property
+    def path(self) -> str:
+        """The request's path as it is told and stored: without what was a secret in it."""
+        return self.record.path
+
+    @property
     def model(self) -> str:
         """The model the request names, or an empty string."""
-        return self.provider.requested_model(self.record.body, self.request.path)
+        return self.provider.requested_model(self.record.body, self.path)
 
     @property
     def ask(self) -> tuple[str, ...]:
@@ -45,4 +49,4 @@ class Asked:
     @property
     def what(self) -> str:
         """The request in a few words, for messages."""
-        return f"{self.request.method} {self.api.name} {self.request.path}"
+        return f"{self.request.method} {self.api.name} {self.path}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cas_llm.errors import StoreError
@@ -17,6 +18,7 @@ from cas_llm.session.runs import Told
 from cas_llm.session.runtime import Runtime
 from cas_llm.session.scopes import Kind, Scope, Use
 from cas_llm.store import Answer, Tape, pick
+from cas_llm.store.files import cannot_read
 from cas_llm.store.tape import Turn
 
 _QUOTED_FROM = 4
@@ -34,7 +36,21 @@ def passed(scope: Scope, runtime: Runtime) -> Written:
     """Bring what *scope* used into the store and write its tape, if that says anything new.
 
     Call it only after a run that may write; calling it again changes nothing.
+
+    Raises:
+        StoreError: the file system refused, or something named is not there; what waited for the
+            scope waits still.
+        SecretFound: the scope's name holds one.
+
     """
+    try:
+        return _passed(scope, runtime)
+    except OSError as error:
+        raise cannot_read(Path(error.filename or runtime.run.folder), error) from error
+
+
+def _passed(scope: Scope, runtime: Runtime) -> Written:
+    runtime.settle(scope)
     if scope.kind is Kind.SHARED:
         return _share(scope, runtime)
     families.adopt(runtime.run, scope)
@@ -149,9 +165,10 @@ def _without_noise(use: Use, later: Sequence[Use], current: Tape, runtime: Runti
     digest = held[use.ordinal - 1]
     try:
         old, new = runtime.store.load(digest), runtime.store.load(use.digest)
+        provider = _provider(use.key, runtime)
     except StoreError:
+        # What cannot be read is what the new answer replaces.
         return use
-    provider = _provider(use.key, runtime)
     if old.response.status != new.response.status or old.response.incomplete or new.marks:
         return use
     message, noise_free = _message(new, provider), _stripped(new, provider)
@@ -161,7 +178,7 @@ def _without_noise(use: Use, later: Sequence[Use], current: Tape, runtime: Runti
     text = "".join(canonical(follower.body).decode() for follower in later if follower.body)
     if any(string in text for string in quoted if len(string) >= _QUOTED_FROM):
         return use
-    return replace(use, digest=digest)
+    return use._replace(digest=digest)
 
 
 def _provider(key: str, runtime: Runtime) -> Provider:

@@ -94,6 +94,33 @@ def _gzip() -> Decoder:
     return _Plain(inner.decompress, inner.flush)
 
 
+class _GzipMembers:
+    """A body of several members, one after the other; what follows the last one is no part."""
+
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        self._first = True
+        self._over = False
+
+    def feed(self, data: bytes) -> bytes:
+        plain = b""
+        while data and not self._over:
+            if self._inner.eof:
+                self._inner = zlib.decompressobj(zlib.MAX_WBITS | 16)
+                self._first = False
+            try:
+                plain += self._inner.decompress(data)
+            except zlib.error:
+                if self._first:
+                    raise
+                self._over = True
+            data = self._inner.unused_data
+        return plain
+
+    def finish(self) -> bytes:
+        return b"" if self._over else self._inner.flush()
+
+
 _MAKERS: dict[str, Callable[[], Decoder | None]] = {
     "gzip": _gzip,
     "x-gzip": _gzip,
@@ -111,6 +138,10 @@ SAMPLES = {
     "zstd": bytes.fromhex("28b52ffd200109000078"),
 }
 """The text ``x`` in each coding, to find out what an HTTP library reads."""
+
+MEMBERS = "gzip members"
+"""Stands among the readable codings of a library that reads all members of a gzip body."""
+_GZIP = frozenset({"gzip", "x-gzip"})
 
 
 class _Chain:
@@ -147,7 +178,8 @@ def decoder_for(encoding: str, readable: Collection[str] | None = None) -> Decod
     for name in reversed(names_in(encoding)):
         if name not in _MAKERS or (readable is not None and name not in readable):
             return None
-        decoder = _MAKERS[name]()
+        members = name in _GZIP and readable is not None and MEMBERS in readable
+        decoder = _GzipMembers() if members else _MAKERS[name]()
         if decoder is None:
             return None
         decoders.append(decoder)

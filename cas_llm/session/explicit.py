@@ -112,5 +112,5 @@ class Explicit:
         if known is None or known[0] is not runtime:
             known = self._own[settings.store] = (runtime, Scope())
             # No block ends here, so what waits to be synced is at the end of the process.
-            atexit.register(runtime.store.flush)
+            atexit.register(runtime.flush_at_end)
         return known

@@ -58,7 +58,7 @@ def keep(asked: Asked, heard: Heard, runtime: Runtime, redactor: Redactor) -> Ke
     """
     if not asked.scope.staged:
         # The answer says under which ordinal it is named.
-        asked = replace(asked, number=shared_entry(asked, "", runtime).ordinal)
+        asked = asked._replace(number=shared_entry(asked, "", runtime).ordinal)
     answer, cost = _answer(asked, heard, runtime, redactor)
     digest = write(asked, answer, runtime, redactor)
     return Kept(digest, answer, cost)

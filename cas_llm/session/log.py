@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cas_llm.prices import money
 from cas_llm.session.misses import Problem
@@ -20,8 +21,7 @@ LIVE = "LIVE"
 _KEPT = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One request and what became of it; `seconds` it took, `saved` is what a hit spared."""
 
     outcome: str

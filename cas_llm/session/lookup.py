@@ -7,6 +7,7 @@ running scope adds to it: what was recorded a moment ago, and what waits for a t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cas_llm.errors import StoreError
 from cas_llm.modes import Mode
@@ -14,12 +15,11 @@ from cas_llm.session.asked import Asked
 from cas_llm.session.runs import short_scope
 from cas_llm.session.runtime import Runtime
 from cas_llm.session.scopes import Kind
-from cas_llm.store import Answer, pick
+from cas_llm.store import Answer, Store, Tape, pick
 from cas_llm.store.pick import Recorded
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """An answer for this ask: which ordinal of its sequence, and whether it is still pending."""
 
     digest: str
@@ -42,12 +42,19 @@ def recorded(asked: Asked, runtime: Runtime) -> Recorded | None:
     own = pick.from_own(scope.tapes(store), key, scope.served, scope.source)
     if own is not None:
         return own
+    if scope.source and store.exists and not scope.tapes(store):
+        # It may have had another name; then these are its own, and come before anybody's.
+        renamed = [tape for tape in _tapes_with(key, store) if tape.source == scope.source]
+        if renamed:
+            return pick.from_others(renamed, key, scope.served, scope.source, scope.name)
     shared = pick.from_shared(store.manifest.shared_of(key))
     if shared is not None or not store.exists:
         return shared
-    paths = store.index.tapes_with(key)
-    tapes = [store.manifest.load_tape(path) for path in paths]
-    return pick.from_others(tapes, key, scope.served, scope.source)
+    return pick.from_others(_tapes_with(key, store), key, scope.served, scope.source, scope.name)
+
+
+def _tapes_with(key: str, store: Store) -> list[Tape]:
+    return [store.manifest.load_tape(path) for path in store.index.tapes_with(key)]
 
 
 def find(asked: Asked, runtime: Runtime, exhausted: str) -> Found | Absent:

@@ -61,12 +61,12 @@ def _candidates(asked: Asked, store: Store) -> Iterable[tuple[str, str, int, str
                 seen.add(turn.key)
                 yield turn.key, tape.scope, number, turn.digest
     alike = store.index.alike(
-        asked.api.name, asked.request.path, asked.model, limit=_OTHERS_LIMIT + len(seen)
+        asked.api.name, asked.path, asked.model, limit=_OTHERS_LIMIT + len(seen)
     )
-    for known in alike:
-        if known.key not in seen:
-            scopes = store.index.scopes_with(known.key)
-            yield known.key, scopes[0] if scopes else "", 0, ""
+    keys = [known.key for known in alike if known.key not in seen]
+    scopes = store.index.first_scopes(keys)
+    for key in keys:
+        yield key, scopes.get(key, ""), 0, ""
 
 
 def _differences(

@@ -16,7 +16,7 @@ from cas_llm.errors import ConfigError, SecretFound, StoreError
 from cas_llm.keys import Rules, key_record, normaliser
 from cas_llm.modes import Act, Mode, decide
 from cas_llm.providers import PYTHON, identify, provider_for
-from cas_llm.session import counting, keeping, lookup, misses, policy, refusals
+from cas_llm.session import counting, keeping, lookup, misses, policy, refusals, telemetry
 from cas_llm.session.actions import Action, Forward, Mark, Pass, Serve, Wait
 from cas_llm.session.asked import Asked
 from cas_llm.session.lookup import Absent, Found
@@ -61,8 +61,13 @@ class Session:
         """What to do with *request*, which belongs to *scope*."""
         began = time.perf_counter()
         settings = self.settings
+        if self.runtime.recorders:
+            self.runtime.settle()
         if not self.every_request and not policy.counts(request, settings, self.runtime.matched):
             return refusals.blocked(request, settings, scope, self.runtime) or Pass()
+        aside = telemetry.answer(request, settings)
+        if aside is not None:
+            return aside
         mode = self._mode(request, scope)
         namespace = request.header(policy.NAMESPACE_HEADER) or settings.namespace
         repeat = _repeat(request) or settings.repeat or _usual(mode, scope)
@@ -75,8 +80,12 @@ class Session:
         )
         mock = scope.home.mocks.get(record.key)
         number = order = 0
+        refused = None
         if mock is None and mode is not Mode.DISABLED:
-            number, order = scope.take(self.runtime.run, record.key, claimed=mode.records)
+            try:
+                number, order = scope.take(self.runtime.run, record.key, claimed=mode.records)
+            except StoreError as error:
+                refused = error
         asked = Asked(
             request=request,
             api=api,
@@ -91,6 +100,8 @@ class Session:
         )
         if mock is not None:
             return self._serve(asked, Found("", 1), mock)
+        if refused is not None:
+            return self._unwritable(asked, refused)
         return self._decide(asked) if number else self._unstored(asked)
 
     def begin_call(self, request: Request, scope: Scope, *, anew: bool = False) -> Action:
@@ -106,7 +117,7 @@ class Session:
             return self._decide(asked)
         if scope.kind is Kind.SHARED:
             self.runtime.begin_take(asked.key)
-        return self._forward(replace(asked, mode=Mode.CAPTURE), flight="")
+        return self._forward(asked._replace(mode=Mode.CAPTURE), flight="")
 
     def peek(self, request: Request, scope: Scope) -> Response | None:
         """The recorded answer to a call of a function, if there is one; never refuses."""
@@ -140,11 +151,19 @@ class Session:
                 if not lookup.is_repeated_error(answer, found, asked):
                     return self._serve(asked, found, answer)
                 found = Absent()
-        except StoreError as error:
+            if asked.mode is not Mode.CAPTURE and decide(asked.mode, hit=False) is Act.REFUSE:
+                return refusals.missing(asked, found, self.runtime)
+        except (StoreError, OSError) as error:
             return refusals.refuse(asked, misses.UNREADABLE, self.runtime, detail=str(error))
-        if asked.mode is not Mode.CAPTURE and decide(asked.mode, hit=False) is Act.REFUSE:
-            return refusals.missing(asked, found, self.runtime)
-        return self._live(asked)
+        try:
+            return self._live(asked)
+        except (StoreError, OSError) as error:
+            return self._unwritable(asked, error)
+
+    def _unwritable(self, asked: Asked, error: Exception) -> Action:
+        """The refusal of a call that is better not made: its answer could not be kept."""
+        detail = f"The call was not made: {error}"
+        return refusals.refuse(asked, misses.NOT_STORED, self.runtime, detail=detail)
 
     def _find(self, asked: Asked) -> Found | Absent:
         if asked.mode is not Mode.CAPTURE:
@@ -212,6 +231,7 @@ class Session:
             asked.provider,
             store=lambda heard: self._heard(asked, heard, flight),
             give_up=lambda error: self._gave_up(asked, flight, error),
+            owner=asked.scope,
         )
         if flight:
             self.runtime.recorders[flight] = recorder
@@ -223,7 +243,7 @@ class Session:
             if not isinstance(found, Found):
                 return None
             answer = self.runtime.store.load(found.digest)
-        except StoreError:
+        except (StoreError, OSError):
             return None
         return None if lookup.is_repeated_error(answer, found, asked) else found
 

@@ -8,7 +8,9 @@ process's, so the stand-ins stay until the last of those who wanted them is done
 from __future__ import annotations
 
 import os
+import re
 import threading
+from pathlib import Path
 
 from cas_llm.config import Settings
 from cas_llm.modes import Mode
@@ -17,6 +19,22 @@ from cas_llm.session.policy import PLACEHOLDER
 
 # google-genai warns when both of its variables are set.
 _TWINS = {"GOOGLE_API_KEY": "GEMINI_API_KEY"}
+
+# A stand-in for Bedrock's own token would change how botocore asks: it prefers the token to the
+# credentials a client has, refuses plain HTTP with it, and fails for clients made without it.
+_AWS_TOKEN = "AWS_BEARER_TOKEN_BEDROCK"  # noqa: S105 - a name
+_AWS_PAIR = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_AWS_WAYS = (
+    *_AWS_PAIR,
+    _AWS_TOKEN,
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_SHARED_CREDENTIALS_FILE",
+)
+_AWS_CONFIGURED = re.compile(r"^\s*(?:sso_|role_arn|credential_|aws_access_key_id)", re.MULTILINE)
 
 _lock = threading.Lock()
 _names: set[str] = set()
@@ -38,7 +56,7 @@ class Placeholders:
         with _lock:
             self._put = True
             _wanted_by += 1
-            for name in KEY_VARIABLES:
+            for name in _variables():
                 twin = _TWINS.get(name)
                 if name not in os.environ and (twin is None or twin not in os.environ):
                     os.environ[name] = PLACEHOLDER
@@ -58,3 +76,22 @@ class Placeholders:
                 if os.environ.get(name) == PLACEHOLDER:
                     del os.environ[name]
             _names.clear()
+
+
+def _variables() -> list[str]:
+    """The variables that may get a stand-in; Amazon's only where nothing else gives credentials."""
+    names = [name for name in KEY_VARIABLES if name != _AWS_TOKEN]
+    return names if _has_aws_credentials() else [*names, *_AWS_PAIR]
+
+
+def _has_aws_credentials() -> bool:
+    """Whether Amazon's SDKs would find credentials, as far as that shows without asking anybody."""
+    if any(os.environ.get(name) for name in _AWS_WAYS):
+        return True
+    home = Path("~/.aws").expanduser()
+    try:
+        config = Path(os.environ.get("AWS_CONFIG_FILE") or home / "config")
+        text = config.read_text("utf-8", "replace") if config.is_file() else ""
+        return (home / "credentials").is_file() or bool(_AWS_CONFIGURED.search(text))
+    except OSError:
+        return False

@@ -1,8 +1,8 @@
 """One live call as it happens: what came back, until it is an answer in the store.
 
 The adapter tells the recorder each thing once: `head`, `chunk`, then one of `end` (the body is
-complete), `close` (the reader left early) or `fail` (the call broke). Nothing is stored before
-that, and a broken call leaves nothing behind.
+complete), `close` (the reader left early), `leave` (the reader let it go without a word) or `fail`
+(the call broke). Nothing is stored before that, and a broken call leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -37,6 +37,12 @@ KEPT_HEADERS = frozenset(
         "request-id",
         "retry-after",
         "retry-after-ms",
+        "x-amzn-bedrock-input-token-count",
+        "x-amzn-bedrock-invocation-latency",
+        "x-amzn-bedrock-output-token-count",
+        "x-amzn-bedrock-performanceconfig-latency",
+        "x-amzn-errortype",
+        "x-amzn-requestid",
         "x-request-id",
         "x-should-retry",
     }
@@ -57,14 +63,22 @@ class Heard:
 
 
 class Recorder:
-    """Collects one live response and hands it to *store*, or says *give_up* that it broke."""
+    """Collects one live response and hands it to *store*, or says *give_up* that it broke.
+
+    `owner` is the scope it is for; `left` says that its reader let it go; `rest` is what an adapter
+    sets to give the part of a piece that was read when the reader left.
+    """
 
     def __init__(
         self,
         provider: Provider,
         store: Callable[[Heard], None],
         give_up: Callable[[BaseException | None], None],
+        owner: object = None,
     ) -> None:
+        self.owner = owner
+        self.left = False
+        self.rest: Callable[[], bytes] = bytes
         self._provider = provider
         self._store = store
         self._give_up = give_up
@@ -92,9 +106,18 @@ class Recorder:
         idle = self._idle_since
         return idle is not None and time.perf_counter() - idle > _STALL_SECONDS
 
+    @property
+    def idle(self) -> bool:
+        """Whether some of the body was read, and nobody waits for more of it."""
+        return bool(self._pieces) and self._idle_since is not None
+
     def reading(self) -> None:
         """The reader asks for the next piece of the body."""
         self._idle_since = None
+
+    def resting(self) -> None:
+        """The reader has what it asked for, though that completes no piece."""
+        self._idle_since = time.perf_counter()
 
     def head(self, status: int, headers: Headers, readable: Collection[str] | None = None) -> None:
         """The status line and headers came in; header names in lower case.
@@ -129,7 +152,21 @@ class Recorder:
 
     def close(self) -> None:
         """The reader is done with the response, whether or not it read all of it."""
+        rest = b"" if self._over else self.rest()
+        if rest:
+            self.chunk(rest)
         self._finish(complete=self._terminal)
+
+    def leave(self) -> None:
+        """The reader let the response go, neither read to its end nor closed.
+
+        Said while garbage is collected, possibly in the middle of anything, so that what was read
+        is only marked here; `Runtime.settle` ends the call.
+        """
+        if self._pieces:
+            self.left = True
+        else:
+            self.fail()
 
     def fail(self, error: BaseException | None = None) -> None:
         """The call broke; nothing is stored."""

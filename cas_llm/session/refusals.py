@@ -83,10 +83,11 @@ def blocked(request: Request, settings: Settings, scope: Scope, runtime: Runtime
         or policy.is_loopback(request.host)
     ):
         return None
+    path = runtime.redactor(settings, request).text(request.path)
     problem = Problem(
         kind=misses.BLOCKED,
         scope=scope.name,
-        what=f"{request.method} {policy.netloc(request)}{request.path}",
+        what=f"{request.method} {policy.netloc(request)}{path}",
         detail='block_network is "all", and this host is not a recorded one.\n'
         "Let it through: add it to ignore_hosts in [tool.cas-llm]; record it: to hosts",
     )
@@ -97,10 +98,11 @@ def blocked(request: Request, settings: Settings, scope: Scope, runtime: Runtime
 def unusable(request: Request, error: Exception, scope: Scope, runtime: Runtime) -> Serve:
     """The refusal of a request that the settings in force cannot be applied to."""
     said = str(error) if isinstance(error, CasLLMError) else f"{type(error).__name__}: {error}"
+    path = runtime.last_redactor.text(request.path)
     problem = Problem(
         kind=misses.BAD_SETTING,
         scope=scope.name,
-        what=f"{request.method} {policy.netloc(request)}{request.path}",
+        what=f"{request.method} {policy.netloc(request)}{path}",
         detail=said,
     )
     report(scope, problem, runtime)

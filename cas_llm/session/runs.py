@@ -19,8 +19,11 @@ from pathlib import Path
 
 from cas_llm.digest import digest_of
 from cas_llm.store import layout
+from cas_llm.store.files import cannot_write, is_alive
 
 _STALE_SECONDS = 24 * 3600.0
+_NAMELESS_SECONDS = 2.0
+_WIDTH = 32  # of an amount: longer than any, so that a new one covers the old one
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +73,18 @@ class Run:
         return _create(self.folder / "claims" / f"{_short(owner)}.{key}.{ordinal}")
 
     def unclaim(self, owner: str, key: str, ordinal: int) -> None:
-        """Give the claim back."""
+        """Give the claim back; where that cannot be, the number stays taken."""
         path = self.folder / "claims" / f"{_short(owner)}.{key}.{ordinal}"
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
     def take_off(self, flight: str) -> bool:
         """Whether this caller may make the call *flight*; false while another one makes it."""
         path = self.folder / "flights" / flight
-        if _create(path, str(os.getpid())):
+        if _create(path, f"{os.getpid()}\n"):
             self._pilots[flight] = _caller()
             return True
-        if not _pilot_alive(path) and self._clear(path) and _create(path, str(os.getpid())):
+        if not _pilot_alive(path) and self._clear(path) and _create(path, f"{os.getpid()}\n"):
             self._pilots[flight] = _caller()
             return True
         return False
@@ -106,7 +110,9 @@ class Run:
     def land(self, flight: str) -> None:
         """Say that the call *flight* is over, whatever came of it."""
         self._pilots.pop(flight, None)
-        (self.folder / "flights" / flight).unlink(missing_ok=True)
+        path = self.folder / "flights" / flight
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
     def is_own(self, flight: str) -> bool:
         """Whether this very thread or task makes the call *flight*: it would wait for itself."""
@@ -144,26 +150,27 @@ class Run:
         return sorted(found, key=lambda told: (told.ordinal, told.digest))
 
     def spend(self, amount: float) -> None:
-        """Add *amount* US dollars to what the run has spent."""
+        """Add *amount* US dollars to what the run has spent.
+
+        Where it cannot be written for the run's other processes, this one knows it still.
+        """
         with self._lock:
             if self._spender != os.getpid():
                 # A fork: what its parent spent stands in the parent's file.
                 self._spender, self._spent = os.getpid(), 0.0
             self._spent += amount
-            path = self.folder / "spent" / str(os.getpid())
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(repr(self._spent), encoding="ascii")
+            with contextlib.suppress(OSError):
+                _overwrite(self.folder / "spent" / str(os.getpid()), f"{self._spent!r:<{_WIDTH}}")
 
     def spent(self) -> float:
         """US dollars all processes of the run have spent."""
-        if not self.started:
-            return 0.0
-        total = 0.0
+        amounts = {str(os.getpid()): self._spent if self._spender == os.getpid() else 0.0}
         with contextlib.suppress(OSError):
             for path in (self.folder / "spent").iterdir():
                 with contextlib.suppress(OSError, ValueError):
-                    total += float(path.read_text(encoding="ascii"))
-        return total
+                    amount = float(path.read_text(encoding="ascii"))
+                    amounts[path.name] = max(amount, amounts.get(path.name, 0.0))
+        return sum(amounts.values())
 
     def close(self) -> None:
         """Remove the folder, if this process began the run."""
@@ -188,18 +195,50 @@ def _short(text: str) -> str:
 
 
 def _create(path: Path, content: str = "") -> bool:
+    """Create the file unless it is there; raises `StoreError` where it cannot be created."""
+    try:
+        handle = _opened(path)
+        if handle is None:
+            return False
+        try:
+            if content:
+                os.write(handle, content.encode("ascii"))
+        except OSError:
+            # Empty it would stand for a call that somebody makes.
+            path.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    return True
+
+
+def _opened(path: Path) -> int | None:
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
     try:
-        handle = os.open(path, flags, 0o666)
+        return os.open(path, flags, 0o666)
     except FileExistsError:
-        return False
+        return None
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return _create(path, content)
-    if content:
-        os.write(handle, content.encode("ascii"))
-    os.close(handle)
-    return True
+        return _opened(path)
+
+
+def _overwrite(path: Path, text: str) -> None:
+    """Write *text* over as many bytes of the file; it is made if it is not there."""
+    # Not truncated first: file systems push what follows a truncation to the disk, which takes
+    # longer than all else that recording an answer does.
+    flags = os.O_CREAT | os.O_WRONLY
+    try:
+        handle = os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, flags, 0o666)
+    try:
+        os.write(handle, text.encode("ascii"))
+    finally:
+        os.close(handle)
 
 
 def _caller() -> tuple[int, int]:
@@ -215,17 +254,12 @@ def _caller() -> tuple[int, int]:
 
 def _pilot_alive(path: Path) -> bool:
     try:
-        pid = int(path.read_text(encoding="ascii") or "0")
+        pid = path.read_text(encoding="ascii")
+        if not pid.endswith("\n"):
+            # Not written yet, or never: its pilot was killed between creating and writing it.
+            return time.time() - path.stat().st_mtime < _NAMELESS_SECONDS
     except FileNotFoundError:
         return False
     except (OSError, ValueError):
         return True
-    if pid in {0, os.getpid()}:
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+    return is_alive(pid.rstrip("\n"))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cas_llm.config import Settings
+from cas_llm.errors import StoreError
 from cas_llm.redact import Redactor, credentials_of, secret_variables
 from cas_llm.session.log import Log
 from cas_llm.session.recorder import Recorder
 from cas_llm.session.runs import Run
 from cas_llm.session.scopes import Scope
-from cas_llm.store import Shared, Store
+from cas_llm.store import Shared, Store, pick
 from cas_llm.wire import Request
 
 _REDACTORS_KEPT = 64
@@ -45,6 +47,7 @@ class Runtime:
         self.store = Store(settings.store, durable=settings.durable)
         self.run = run or Run.beside(settings.store)
         atexit.register(self.run.close)
+        atexit.register(self.settle)
         self.log = Log()
         self.matched: set[str] = set()
         self.recorders: dict[str, Recorder] = {}
@@ -66,6 +69,16 @@ class Runtime:
             held = self._redactors = _Redactors(secrets, settings.redact)
         return held.given(credentials_of(request) if request else ())
 
+    def flush_at_end(self) -> None:
+        """Sync what was written, where nobody is left to catch that the disk refuses: it is told.
+
+        Only the process's end comes after it.
+        """
+        try:
+            self.store.flush()
+        except StoreError as error:
+            print(f"cas-llm: {error}", file=sys.stderr)  # noqa: T201 - logging may be shut down
+
     def shared_take(self, key: str) -> int:
         """The take under which this run records the shared *key*: one above other runs'."""
         if key not in self._takes:
@@ -79,13 +92,9 @@ class Runtime:
         """The shared entry for an answer: one more of the take in use, or of this run's own."""
         entries = self.store.manifest.shared_of(key)
         if append and entries:
-            best = min(entries, key=lambda entry: (-entry.take, entry.run))
-            mine = {
-                entry.ordinal: entry.digest
-                for entry in entries
-                if (entry.take, entry.run) == (best.take, best.run)
-            }
-            if mine.get(ordinal, digest) != digest:
+            used = pick.leading_run(entries)
+            best, mine = used[0], {entry.ordinal: entry for entry in reversed(used)}
+            if ordinal in mine and mine[ordinal].digest != digest:
                 # Readers count the ordinals present, so after a gap the number is taken already.
                 ordinal = max(mine) + 1
             return Shared(key, best.take, best.run, ordinal, digest)
@@ -93,8 +102,18 @@ class Runtime:
 
     def stalled(self, flight: str) -> bool:
         """Whether the call *flight* of this process is a stream that nobody reads on."""
+        self.settle()
         recorder = self.recorders.get(flight)
         return recorder is not None and recorder.stalled
+
+    def settle(self, scope: Scope | None = None) -> None:
+        """End the calls whose readers let the response go, as if they had closed it.
+
+        With *scope*, which is over, also those of its calls that nobody is reading.
+        """
+        for recorder in tuple(self.recorders.values()):
+            if recorder.left or (scope and recorder.owner is scope and recorder.idle):
+                recorder.close()
 
     def land(self, flight: str) -> None:
         """Say that the call *flight* is over, whatever came of it."""

@@ -7,10 +7,10 @@ import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from cas_llm.session.misses import Problem
 from cas_llm.session.runs import Run
@@ -32,8 +32,7 @@ class Kind(Enum):
     SHARED = "shared"
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(NamedTuple):
     """One answer a scope was given: which ask of which request, and what a tape says of it."""
 
     order: int
@@ -63,7 +62,7 @@ class Scope:
     staged: bool = False
     owner: str = ""
     closed: bool = False
-    served: list[Served] = field(default_factory=list)
+    served: dict[Served, None] = field(default_factory=dict)  # a set that keeps its order
     uses: dict[tuple[str, int], Use] = field(default_factory=dict)
     recorded: dict[str, dict[int, str]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -107,9 +106,17 @@ class Scope:
         return self._tapes
 
     def waiting(self, store: Store) -> Sequence[Waiting]:
-        """Pending answers of earlier runs that this scope may have."""
+        """Pending answers of earlier runs that this scope may have.
+
+        One that a power loss took a part of is as good as none.
+        """
         if self._waiting is None:
-            self._waiting = store.pending.of_scope(self.name)
+            self._waiting = [
+                waiting
+                for waiting in store.pending.of_scope(self.name)
+                if store.objects.has(waiting.digest)
+                or store.pending.is_whole(waiting.run, waiting.digest)
+            ]
         return self._waiting
 
     def take(self, run: Run, key: str, *, claimed: bool) -> tuple[int, int]:
@@ -150,11 +157,10 @@ class Scope:
             served = (*place, use.digest)
             if place in self.uses and use.fresh and served not in self.served:
                 # Recorded anew after it was served: the tape holds what the scope got last.
-                self.served = [other for other in self.served if other[:2] != place]
+                self.served = {other: None for other in self.served if other[:2] != place}
                 del self.uses[place]
             self.uses.setdefault(place, use)
-            if served not in self.served:
-                self.served.append(served)
+            self.served.setdefault(served)
             if use.fresh:
                 self.recorded.setdefault(use.key, {})[use.ordinal] = use.digest
 
@@ -183,7 +189,7 @@ class Scope:
         with self.lock:
             use = self.uses.get((key, 1))
             if use is not None:
-                self.uses[key, 1] = replace(use, within=tuple(dict.fromkeys(within)))
+                self.uses[key, 1] = use._replace(within=tuple(dict.fromkeys(within)))
 
     def in_order(self) -> list[Use]:
         """What the scope used, in the order the requests began."""

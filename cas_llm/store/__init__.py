@@ -16,7 +16,7 @@ from cas_llm.gitrepo import common_dir, git_root
 from cas_llm.store import answer as answers
 from cas_llm.store import layout
 from cas_llm.store.answer import Answer
-from cas_llm.store.files import Writer, cannot_write
+from cas_llm.store.files import Writer, cannot_read, cannot_sync, cannot_write
 from cas_llm.store.index import Index
 from cas_llm.store.manifest import Manifest
 from cas_llm.store.objects import Objects
@@ -48,11 +48,11 @@ class Recording:
         data, answer_parts = answers.encode(self.answer)
         digest = digest_of(data)
         files = {
-            _relative(layout.OBJECTS, name, ext): content
+            layout.sharded(layout.OBJECTS, name, ext): content
             for name, (ext, content) in {**self.parts, **answer_parts}.items()
         }
-        files[_relative(layout.REQUESTS, self.answer.key, "json")] = self.record
-        files[_relative(layout.OBJECTS, digest, "json")] = data
+        files[layout.sharded(layout.REQUESTS, self.answer.key)] = self.record
+        files[layout.sharded(layout.OBJECTS, digest)] = data
         return digest, files
 
 
@@ -66,9 +66,13 @@ class Store:
     def __init__(self, root: Path, *, durable: bool = False) -> None:
         self.root = root
         self.durable = durable
-        # A folder with nothing but local files is what a writer killed at its first step leaves.
-        if root.exists() and any(entry.name != layout.LOCAL for entry in root.iterdir()):
-            layout.read_format(root)
+        try:
+            # A folder with nothing but local files is what a writer killed at its first step
+            # leaves.
+            if root.exists() and any(entry.name != layout.LOCAL for entry in root.iterdir()):
+                layout.read_format(root)
+        except OSError as error:
+            raise cannot_read(root, error) from error
         self._writer = Writer(root / layout.LOCAL / "tmp", durable=durable)
         self.objects = Objects(root, self._writer)
         self.manifest = Manifest(root, self._writer)
@@ -104,8 +108,9 @@ class Store:
         if self._prepared:
             return
         try:
-            # First: a folder with other files and without this one is taken for no store.
-            self._writer.add(self.root / "format", f"{layout.FORMAT}\n".encode())
+            # First, and on the disk: a folder with other files but not this one is no store.
+            if self._writer.add(self.root / "format", f"{layout.FORMAT}\n".encode()):
+                self._writer.flush()
             self._writer.add(self.root / ".gitignore", layout.GITIGNORE.encode())
             self._writer.add(self.root / ".gitattributes", layout.GITATTRIBUTES.encode())
             self._writer.add(self.root / "README.md", layout.README.encode())
@@ -132,7 +137,7 @@ class Store:
                 raise
             source = self.pending.objects(run)
             data = source.get(digest)
-        return answers.decode(data, source.get, path=layout.object_path(source.root, digest))
+        return answers.decode(data, source.get, path=source.place(digest))
 
     def save(self, recording: Recording) -> str:
         """Write a recording's parts, key record and answer; returns the answer's digest.
@@ -170,7 +175,8 @@ class Store:
         run = self.pending.holder(digest)
         if run is None:
             raise ObjectMissing(
-                f"the answer {digest[:12]} is neither in {self.root} nor pending; record it again",
+                f"the answer {digest[:12]} is neither in {self.root} nor pending; "
+                "record it again: pytest --cas-llm=fallback",
                 digest=digest,
                 path=layout.object_path(self.root, digest),
             )
@@ -194,31 +200,45 @@ class Store:
             raise cannot_write(self.root / layout.SHARED, error) from error
 
     def flush(self) -> None:
-        """Sync what was written to the disk, where each write did not do so itself."""
-        if not self.durable:
-            self._writer.flush()
-            self.pending.flush()
+        """Sync what was written to the disk, where each write did not do so itself.
+
+        Raises:
+            StoreError: the disk did not take it; what was written last may not outlive a stop.
+
+        """
+        refused = None
+        for written in (self._writer, self.pending):
+            try:
+                written.flush()
+            except OSError as error:
+                refused = refused or error
+        if refused is not None:
+            raise cannot_sync(self.root, refused) from refused
 
     def close(self) -> None:
-        """Flush, and close the index."""
-        self.flush()
-        self.index.close()
+        """Flush, and close the index; raises what `flush` does."""
+        try:
+            self.flush()
+        finally:
+            self.index.close()
 
 
 def pending_root(root: Path) -> Path:
-    """Where the pending answers of the store at *root* lie.
+    """Where the pending answers of the store at *root* lie."""
+    return beside(root, "pending")
+
+
+def beside(root: Path, kind: str) -> Path:
+    """Where files of one *kind* lie that belong to the store at *root* and are never tracked.
 
     In the git directory that all work trees share, in a folder named after the store's place in
-    its repository; below the store itself where there is no repository.
+    its repository, where `git clean` leaves them alone; below the store itself where there is no
+    repository.
     """
     place = root.resolve()
     top = git_root(place)
     shared = common_dir(top) if top else None
     if top is None or shared is None or not os.access(shared, os.W_OK):
-        return root / layout.LOCAL / "pending"
+        return root / layout.LOCAL / kind
     name = place.relative_to(top).as_posix()
-    return shared / "cas-llm" / "pending" / digest_of(name.encode())[:16]
-
-
-def _relative(folder: str, digest: str, ext: str) -> str:
-    return f"{folder}/{digest[:2]}/{digest[2:]}.{ext}"
+    return shared / "cas-llm" / kind / digest_of(name.encode())[:16]

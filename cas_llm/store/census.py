@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 from cas_llm.errors import StoreError
 from cas_llm.store import layout
-from cas_llm.store.manifest import parse_shared
-from cas_llm.store.pick import Shared
 
 ERROR = "error"
 WARNING = "warning"
@@ -29,6 +29,8 @@ _FIXED = {
     ".gitignore": layout.GITIGNORE,
     "README.md": layout.README,
 }
+_OWN = {"format", *_FIXED}
+_STRANGE = "does not belong into a store"
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Census:
-    """The files of the store at `root` by kind, and what is wrong with their names."""
+    """The files of the store at `root` by kind, and what is wrong with their names.
+
+    Texts in sorted order, no paths, as there may be millions: `requests` are keys, `objects` a
+    digest and its extension, `tapes` paths below the store, `shared` paths below their folder.
+    """
 
     root: Path
-    requests: dict[str, Path] = field(default_factory=dict)
-    objects: dict[tuple[str, str], Path] = field(default_factory=dict)
-    tapes: list[Path] = field(default_factory=list)
-    shared: dict[Path, Shared] = field(default_factory=dict)
+    requests: dict[str, None] = field(default_factory=dict)
+    objects: dict[str, None] = field(default_factory=dict)
+    tapes: list[str] = field(default_factory=list)
+    shared: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -73,23 +79,13 @@ def take(root: Path) -> Census:
     """The census of the store at *root*."""
     census = Census(root)
     census.findings.extend(_own_files(root))
-    for path in _walk(root):
-        _file(census, path)
+    _folder(census, "")
     return census
 
 
 def expected_text(path: str) -> str | None:
     """The text of a file that explains the store, by its *path* in it; None for any other."""
     return f"{layout.FORMAT}\n" if path == "format" else _FIXED.get(path)
-
-
-def _walk(root: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(root):
-        if Path(folder) == root and layout.LOCAL in folders:
-            folders.remove(layout.LOCAL)
-        folders.sort()
-        for name in sorted(names):
-            yield Path(folder, name)
 
 
 def _own_files(root: Path) -> Iterator[Finding]:
@@ -104,7 +100,8 @@ def _own_files(root: Path) -> Iterator[Finding]:
             yield Finding("CAS001", WARNING, "format", what, "something rewrites files", REPAIR)
     for name, text in _FIXED.items():
         try:
-            there = (root / name).read_text(encoding="utf-8")
+            # Not as text, which would take one line end for another.
+            there = (root / name).read_bytes().decode()
         except (OSError, UnicodeDecodeError):
             there = ""
         if there == text:
@@ -124,44 +121,73 @@ def rules_of(text: str) -> set[str]:
     return {line for line in text.splitlines() if line.strip() and not line.startswith("#")}
 
 
-def _file(census: Census, path: Path) -> None:
-    place = path.relative_to(census.root)
-    top, name = place.parts[0], path.name
-    if name == layout.KEEP or place.as_posix() in {"format", *_FIXED}:
+def _folder(census: Census, place: str) -> None:
+    """Take down the folder *place*, its files first; what a folder is decides what they are."""
+    try:
+        with os.scandir(f"{census.root}/{place}") as entries:
+            found = sorted(entries, key=attrgetter("name"))
+    except OSError:
         return
-    if path.is_symlink() or not path.is_file():
-        census.findings.append(_foreign(place, "is not a plain file"))
-    elif top in {layout.REQUESTS, layout.OBJECTS}:
-        _blob(census, path, place)
-    elif place.as_posix().startswith(f"{layout.TAPES}/") and layout.TAPE_NAME.match(name):
-        census.tapes.append(path)
-    elif place.as_posix().startswith(f"{layout.SHARED}/") and len(place.parts) == 4:
-        entry = parse_shared(path.parent.name, name)
-        if entry is None or not _SHARD.match(path.parent.name):
-            census.findings.append(_foreign(place, "is not the name of a shared entry"))
-        else:
-            census.shared[path] = entry
+    folders = []
+    take_down = _taker(census, place)
+    prefix = f"{place}/" if place else ""
+    for entry in found:
+        name = entry.name
+        if entry.is_dir(follow_symlinks=False):
+            folders.append(name)
+        elif name == layout.KEEP or prefix + name in _OWN:
+            continue
+        elif not entry.is_file(follow_symlinks=False):
+            census.findings.append(_foreign(prefix + name, "is not a plain file"))
+        elif what := take_down(name):
+            census.findings.append(_foreign(prefix + name, what))
+    for name in folders:
+        if prefix + name != layout.LOCAL:
+            _folder(census, prefix + name)
+
+
+def _taker(census: Census, place: str) -> Callable[[str], str]:
+    """What notes a name found in the folder *place*, or says what is wrong with it."""
+    parts = place.split("/")
+    top, shard = parts[0], parts[-1]
+    is_shard = _SHARD.match(shard) is not None
+    if top in {layout.REQUESTS, layout.OBJECTS}:
+        known = census.requests if top == layout.REQUESTS else census.objects
+        return partial(_blob, known, top, shard if len(parts) == 2 and is_shard else "")
+    if place == layout.TAPES or place.startswith(f"{layout.TAPES}/"):
+        return partial(_tape, census.tapes, place)
+    if place.startswith(f"{layout.SHARED}/") and len(parts) == 3:
+        return partial(_shared, census.shared, shard if is_shard else "")
+    return lambda _: _STRANGE
+
+
+def _blob(known: dict[str, None], top: str, shard: str, name: str) -> str:
+    named = _BLOB.match(name)
+    if named is None or not shard:
+        return "is not named by a digest"
+    if top == layout.OBJECTS:
+        known[shard + name] = None
+    elif named["ext"] == "json":
+        known[shard + named["rest"]] = None
     else:
-        census.findings.append(_foreign(place))
+        return "a key record ends in .json"
+    return ""
 
 
-def _blob(census: Census, path: Path, place: Path) -> None:
-    named = _BLOB.match(path.name)
-    shard = place.parts[1]
-    if named is None or len(place.parts) != 3 or not _SHARD.match(shard):
-        census.findings.append(_foreign(place, "is not named by a digest"))
-        return
-    digest, ext = shard + named["rest"], named["ext"]
-    if place.parts[0] == layout.OBJECTS:
-        census.objects[digest, ext] = path
-    elif ext == "json":
-        census.requests[digest] = path
-    else:
-        census.findings.append(_foreign(place, "a key record ends in .json"))
+def _tape(known: list[str], place: str, name: str) -> str:
+    if layout.TAPE_NAME.match(name) is None:
+        return _STRANGE
+    known.append(f"{place}/{name}")
+    return ""
 
 
-def _foreign(place: Path, what: str = "does not belong into a store") -> Finding:
+def _shared(known: list[str], shard: str, name: str) -> str:
+    if not shard or layout.SHARED_NAME.match(name) is None:
+        return "is not the name of a shared entry"
+    known.append(f"{shard}/{name}")
+    return ""
+
+
+def _foreign(place: str, what: str) -> Finding:
     why = "nothing will ever read it; if a recording was renamed, its real name is missing"
-    return Finding(
-        "CAS004", ERROR, place.as_posix(), what, why, "move it away, or git checkout what it was"
-    )
+    return Finding("CAS004", ERROR, place, what, why, "move it away, or git checkout what it was")

@@ -20,7 +20,9 @@ class Checks:
 
     `parts_of` gives the digests and extensions that a key record needs; `key_of` its key, derived
     anew; `lines_of` what a reviewer should see of a key record and its answer; `secret_in` where
-    a secret stands, or an empty text; `recorder` is what this version calls itself.
+    a secret stands, or an empty text; `recorder` is what this version calls itself. `version`
+    changes whenever another judgement may come out, so that none is taken from an earlier one;
+    where it is empty nothing is noted.
     """
 
     parts_of: Callable[[bytes], Mapping[str, str]]
@@ -28,6 +30,7 @@ class Checks:
     lines_of: Callable[[bytes, Answer, LoadPart], tuple[Lines, Lines]]
     secret_in: Callable[[bytes], str]
     recorder: str
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,3 +43,12 @@ class Subset:
     def holds(self, digest: str) -> bool:
         """Whether the file named *digest* is in this part."""
         return int(digest[:8], 16) % self.of == self.number - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Files of one kind to look at together; `group` is the same for them each time."""
+
+    kind: str
+    group: str
+    names: tuple[str, ...]

@@ -7,15 +7,26 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from cas_llm.store import pick
+from cas_llm.store import layout, pick
 from cas_llm.store.census import WARNING, Census, Finding
+from cas_llm.store.manifest import parse_shared
 from cas_llm.store.pick import Shared
 from cas_llm.store.tape import Tape
 
-Named = tuple[str, Shared, Mapping[str, Any] | None]
+
+class Said(NamedTuple):
+    """What an answer says of itself; None where it says nothing that can be meant."""
+
+    run: str | None
+    ordinal: int | None
+    edited: bool
+
+
+Named = tuple[str, Shared, Said | None]
 """A shared entry's path, what its name says, and what its answer says of itself."""
 
 
@@ -39,19 +50,19 @@ def ties(root: Path, tapes: Mapping[Path, Tape]) -> Iterator[Finding]:
             )
 
 
-def shared_names(
-    census: Census, document: Callable[[str], Mapping[str, Any] | None]
-) -> Iterator[Finding]:
+def shared_names(census: Census, said: Callable[[str], Said | None]) -> Iterator[Finding]:
     """Shared entries whose run or ordinal is not what their answers say of themselves.
 
-    *document* gives the answer of a digest as JSON, or None where it cannot be read.
+    *said* gives what the answer in the object of a name says, or None where it cannot be read.
     """
-    runs: dict[tuple[str, int, str], list[Named]] = {}
-    for path, entry in census.shared.items():
-        name = path.relative_to(census.root).as_posix()
-        group = runs.setdefault((entry.key, entry.take, entry.run), [])
-        group.append((name, entry, document(entry.digest)))
-    for group in runs.values():
+    # In order of key, take and run, as sorted names are: one group is looked at at a time.
+    for _, names in groupby(census.shared, lambda name: name.rsplit(".", 2)[0]):
+        group: list[Named] = []
+        for name in names:
+            entry = parse_shared(name[:2], name[3:])
+            if entry is not None:
+                said_of_it = said(f"{entry.digest}.json")
+                group.append((f"{layout.SHARED}/{name}", entry, said_of_it))
         yield from _shared_run(group)
         yield from _shared_ties(group)
 
@@ -69,15 +80,15 @@ def _shared_ties(group: list[Named]) -> Iterator[Finding]:
 
 def _shared_run(group: list[Named]) -> Iterator[Finding]:
     known = [said for _, _, said in group if said is not None]
-    if not known or any("edited" in said.get("marks", ()) for said in known):
+    if not known or any(said.edited for said in known):
         return
     why = "its name was changed, or another tool wrote it"
     first, entry, _ = group[0]
     # An appended answer keeps the run it was appended to, so one of them must be of that run.
-    if len(known) == len(group) and all(said.get("run") != entry.run for said in known):
+    if len(known) == len(group) and all(said.run != entry.run for said in known):
         what = f"says run {entry.run}, but none of its answers was recorded by that run"
         yield Finding("CAS035", WARNING, first, what, why)
     for name, own, said in group:
-        if said is not None and said.get("ordinal") != own.ordinal:
-            what = f"says ordinal {own.ordinal}, its answer says {said.get('ordinal')}"
+        if said is not None and said.ordinal != own.ordinal:
+            what = f"says ordinal {own.ordinal}, its answer says {said.ordinal}"
             yield Finding("CAS036", WARNING, name, what, why)

@@ -1,7 +1,8 @@
 """A derived index over all tapes and key records, for the questions one folder cannot answer.
 
-It lies in `.local/`, is never tracked, and may be deleted at any time: it is brought up to date
-from the folders whenever it is asked, and lives in memory where nothing can be written.
+What one folder can answer needs none: a shared entry is found by listing its shard. The index lies
+in `.local/`, is never tracked, and may be deleted at any time: it is brought up to date from the
+folders whenever it is asked, and lives in memory where nothing can be written.
 """
 
 from __future__ import annotations
@@ -12,19 +13,20 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import orjson
-
-from cas_llm.errors import ManifestInvalid
-from cas_llm.store import layout
+from cas_llm.errors import StoreError
+from cas_llm.store import layout, likeness
 from cas_llm.store.folders import SETTLED_NS, modified_ns
+from cas_llm.store.likeness import Known
 from cas_llm.store.manifest import Manifest
 
-_VERSION = 2
-_SCHEMA = """
+_VERSION = 3
+# A miss is explained within a second, whatever the store; one process explains many.
+_A_QUESTION = 0.3
+_A_PROCESS = 3.0
+_SCHEMA = f"""{likeness.SCHEMA}
 CREATE TABLE folders (path TEXT PRIMARY KEY, modified INTEGER, read INTEGER);
 CREATE TABLE tapes (path TEXT PRIMARY KEY, folder TEXT, scope TEXT, take INTEGER, source TEXT);
 CREATE TABLE turns (path TEXT, position INTEGER, key TEXT, digest TEXT);
@@ -32,20 +34,9 @@ CREATE INDEX turns_key ON turns (key);
 CREATE INDEX turns_digest ON turns (digest);
 CREATE INDEX turns_path ON turns (path);
 CREATE INDEX tapes_folder ON tapes (folder);
-CREATE TABLE requests (key TEXT PRIMARY KEY, folder TEXT, api TEXT, path TEXT, model TEXT);
-CREATE INDEX requests_alike ON requests (api, path, model);
-CREATE INDEX requests_folder ON requests (folder);
 """
 
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the index knows of a key record without reading it again."""
-
-    key: str
-    api: str
-    path: str
-    model: str
+Answer = TypeVar("Answer")
 
 
 class Index:
@@ -59,6 +50,7 @@ class Index:
         self._database: sqlite3.Connection | None = None
         self._pid = os.getpid()
         self._parents: list[sqlite3.Connection | None] = []
+        self._left = _A_PROCESS
 
     def tapes_with(self, key: str) -> list[Path]:
         """Files of all tapes that hold *key*."""
@@ -87,15 +79,38 @@ class Index:
         )
         return [row[0] for row in rows]
 
-    def alike(self, api: str, path: str, model: str, *, limit: int = 200) -> list[Known]:
-        """Key records of requests most like this one: the same API and path, then the model."""
+    def first_scopes(self, keys: Sequence[str]) -> dict[str, str]:
+        """The first scope, in their order, whose tapes hold each of *keys*; few keys at once."""
+        marks = ", ".join("?" * len(keys))
         rows = self._ask(
-            self._refresh_requests,
-            "SELECT key, api, path, model FROM requests "
-            "ORDER BY (api = ?) + (path = ?) DESC, (model = ?) DESC, key LIMIT ?",
-            (api, path, model, limit),
+            self._refresh_tapes,
+            "SELECT key, MIN(scope) FROM turns JOIN tapes USING (path) "  # noqa: S608 - marks only
+            f"WHERE key IN ({marks}) GROUP BY key",
+            tuple(keys),
         )
-        return [Known(*row) for row in rows]
+        return dict(rows)
+
+    def alike(self, api: str, path: str, model: str, *, limit: int = 200) -> list[Known]:
+        """Key records of requests most like this one: the same API and path, then the model.
+
+        Reads key records for a fraction of a second; of a large store that is a part, and the
+        next question reads on.
+        """
+        began = time.monotonic()
+        until = began + min(_A_QUESTION, self._left)
+        found = self._with(
+            lambda database: likeness.refresh(database, self._root, until),
+            lambda database: likeness.alike(database, api, path, model, limit),
+        )
+        self._left = max(0.0, self._left - (time.monotonic() - began))
+        return found
+
+    def complete(self) -> None:
+        """Read all that is new into every table, however long it takes."""
+        self._with(self._refresh_tapes, lambda _: None)
+        self._with(
+            lambda database: likeness.refresh(database, self._root, float("inf")), lambda _: None
+        )
 
     def close(self) -> None:
         """Close the database; the next question opens it again."""
@@ -115,11 +130,23 @@ class Index:
         question: str,
         values: tuple[str | int, ...],
     ) -> list[Any]:
+        def answer(database: sqlite3.Connection) -> list[Any]:
+            return database.execute(question, values).fetchall()
+
+        return self._with(refresh, answer)
+
+    def _with(
+        self,
+        refresh: Callable[[sqlite3.Connection], object],
+        answer: Callable[[sqlite3.Connection], Answer],
+    ) -> Answer:
+        """What *answer* gives once *refresh* has brought the database up to date."""
         with self._lock:
             database = self._open()
             try:
                 refresh(database)
-                return database.execute(question, values).fetchall()
+                database.commit()
+                return answer(database)
             except sqlite3.Error as error:
                 # Locked by another process, damaged, or on a full disk: derived data, so anew.
                 # Closed first, as an open transaction would lock other processes out for good.
@@ -130,7 +157,7 @@ class Index:
                         self._file.unlink()
                 database = self._start_in_memory()
                 refresh(database)
-                return database.execute(question, values).fetchall()
+                return answer(database)
 
     def _open(self) -> sqlite3.Connection:
         if self._pid != os.getpid():
@@ -179,13 +206,31 @@ class Index:
         return database
 
     def _refresh_tapes(self, database: sqlite3.Connection) -> None:
-        top = self._root / layout.TAPES
-        present = [Path(folder) for folder, _, _ in os.walk(top)]
-        self._forget_gone(database, layout.TAPES, present)
-        for folder in present:
-            if self._changed(database, folder):
-                self._read_tapes(database, folder)
-        database.commit()
+        """Read what changed; the folders in one that did not are those that are known."""
+        rows = database.execute(
+            "SELECT path, modified, read FROM folders WHERE path = ? OR path LIKE ?",
+            (layout.TAPES, f"{layout.TAPES}/%"),
+        ).fetchall()
+        known = {name: (modified, read) for name, modified, read in rows}
+        within: dict[str, list[str]] = {}
+        for name in known:
+            within.setdefault(name.rpartition("/")[0], []).append(name)
+        gone, pending = set(known), [layout.TAPES]
+        for name in pending:
+            place = f"{self._root}/{name}"
+            modified = modified_ns(place)
+            if modified < 0:
+                continue
+            gone.discard(name)
+            then, read = known.get(name, (-1, 0))
+            if then == modified and read - then > SETTLED_NS:
+                pending += within.get(name, ())
+            else:
+                pending += (f"{name}/{folder}" for folder in _folders(place))
+                self._read_tapes(database, Path(place))
+        for name in gone:
+            self._drop_tapes(database, name)
+            database.execute("DELETE FROM folders WHERE path = ?", (name,))
 
     def _read_tapes(self, database: sqlite3.Connection, folder: Path) -> None:
         name = self._name(folder)
@@ -196,7 +241,7 @@ class Index:
                 continue
             try:
                 tape = self._manifest.load_tape(path)
-            except (ManifestInvalid, OSError):
+            except StoreError:
                 # Reported by verify, and by whoever asks for this tape's own scope.
                 continue
             key = self._name(path)
@@ -214,51 +259,6 @@ class Index:
             )
         self._note(database, name, modified, now)
 
-    def _refresh_requests(self, database: sqlite3.Connection) -> None:
-        top = self._root / layout.REQUESTS
-        present = [Path(entry.path) for entry in os.scandir(top)] if top.is_dir() else []
-        present = [folder for folder in present if folder.is_dir()]
-        self._forget_gone(database, layout.REQUESTS, present)
-        for folder in sorted(present):
-            if self._changed(database, folder):
-                self._read_requests(database, folder)
-        database.commit()
-
-    def _read_requests(self, database: sqlite3.Connection, folder: Path) -> None:
-        name = self._name(folder)
-        modified, now = modified_ns(folder), time.time_ns()
-        known = {
-            row[0] for row in database.execute("SELECT key FROM requests WHERE folder = ?", (name,))
-        }
-        found = {folder.name + entry.stem: entry for entry in folder.glob("*.json")}
-        for key in known - found.keys():
-            database.execute("DELETE FROM requests WHERE key = ?", (key,))
-        for key in found.keys() - known:
-            with contextlib.suppress(OSError, ValueError, AttributeError):
-                record = orjson.loads(found[key].read_bytes())
-                body = record.get("body")
-                model = str(body.get("model", "")) if isinstance(body, dict) else ""
-                row = (key, name, record.get("api", ""), record.get("path", ""), model)
-                database.execute("INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?)", row)
-        self._note(database, name, modified, now)
-
-    def _changed(self, database: sqlite3.Connection, folder: Path) -> bool:
-        row = database.execute(
-            "SELECT modified, read FROM folders WHERE path = ?", (self._name(folder),)
-        ).fetchone()
-        return row is None or row[0] != modified_ns(folder) or row[1] - row[0] <= SETTLED_NS
-
-    def _forget_gone(self, database: sqlite3.Connection, top: str, present: Sequence[Path]) -> None:
-        names = {self._name(folder) for folder in present}
-        rows = database.execute(
-            "SELECT path FROM folders WHERE path = ? OR path LIKE ?", (top, f"{top}/%")
-        ).fetchall()
-        for (name,) in rows:
-            if name not in names:
-                self._drop_tapes(database, name)
-                database.execute("DELETE FROM requests WHERE folder = ?", (name,))
-                database.execute("DELETE FROM folders WHERE path = ?", (name,))
-
     def _drop_tapes(self, database: sqlite3.Connection, folder: str) -> None:
         database.execute(
             "DELETE FROM turns WHERE path IN (SELECT path FROM tapes WHERE folder = ?)", (folder,)
@@ -270,6 +270,15 @@ class Index:
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
+
+
+def _folders(place: str) -> list[str]:
+    """The folders in *place*; those that are links lead elsewhere and hold no tapes."""
+    try:
+        with os.scandir(place) as entries:
+            return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
 
 
 def _version_of(database: sqlite3.Connection) -> int:

@@ -43,8 +43,9 @@ _RESERVED = frozenset(
     | {f"lpt{n}" for n in "123456789"}
 )
 
+SHARD = re.compile(r"[0-9a-f]{2}\Z")
 SHARED_NAME = re.compile(
-    r"(?P<rest>[0-9a-f]{62})\.(?P<take>[0-9]+)\.(?P<run>[0-9a-f]{8})\.(?P<ordinal>[1-9][0-9]*)"
+    r"(?P<rest>[0-9a-f]{62})\.(?P<take>0|[1-9][0-9]*)\.(?P<run>[0-9a-f]{8})\.(?P<ordinal>[1-9][0-9]*)"
     r"\.(?P<digest>[0-9a-f]{64})\Z"
 )
 TAPE_NAME = re.compile(r"(?P<stem>.+)\.(?P<take>[0-9]+)\.(?P<short>[0-9a-f]{16})\.json\Z")
@@ -82,20 +83,19 @@ To change an answer: `cas-llm edit KEY`. To record anew: `pytest --cas-llm=captu
 """
 
 
-def sharded(root: Path, folder: str, digest: str, ext: str) -> Path:
-    """The path below *root* of the file named *digest* in a folder of 256 shards."""
-    # One construction: joining piece by piece costs a hit ten times as much.
-    return Path(f"{root}/{folder}/{digest[:2]}/{digest[2:]}.{ext}")
+def sharded(folder: str, digest: str, ext: str = "json") -> str:
+    """The path below the store of the file named *digest* in *folder*'s 256 shards."""
+    return f"{folder}/{digest[:2]}/{digest[2:]}.{ext}"
 
 
 def request_path(root: Path, key: str) -> Path:
     """Where the key record of *key* lies."""
-    return sharded(root, REQUESTS, key, "json")
+    return Path(f"{root}/{sharded(REQUESTS, key)}")
 
 
 def object_path(root: Path, digest: str, ext: str = "json") -> Path:
     """Where the answer or part named *digest* lies."""
-    return sharded(root, OBJECTS, digest, ext)
+    return Path(f"{root}/{sharded(OBJECTS, digest, ext)}")
 
 
 def safe_name(name: str) -> str:

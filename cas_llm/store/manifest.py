@@ -6,13 +6,12 @@ Each question reads one small folder; only what other scopes recorded is asked o
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from cas_llm.store import layout, tape
-from cas_llm.store.files import Writer, read
-from cas_llm.store.folders import Listings
+from cas_llm.store.files import Writer, cannot_read, read
+from cas_llm.store.folders import Listings, listing
 from cas_llm.store.pick import Shared
 from cas_llm.store.tape import Tape
 
@@ -20,23 +19,10 @@ from cas_llm.store.tape import Tape
 def parse_shared(shard: str, name: str) -> Shared | None:
     """The entry that the file *name* in the folder *shard* is, or None if it is none."""
     found = layout.SHARED_NAME.match(name)
-    if found is None or len(shard) != 2:
+    if found is None or not layout.SHARD.match(shard):
         return None
-    return Shared(
-        key=shard + found["rest"],
-        take=int(found["take"]),
-        run=found["run"],
-        ordinal=int(found["ordinal"]),
-        digest=found["digest"],
-    )
-
-
-def _starting(names: Sequence[str], prefix: str) -> Sequence[str]:
-    """Those of the sorted *names* that start with *prefix*."""
-    first = last = bisect_left(names, prefix)
-    while last < len(names) and names[last].startswith(prefix):
-        last += 1
-    return names[first:last]
+    rest, take, run, ordinal, digest = found.groups()
+    return Shared(shard + rest, int(take), run, int(ordinal), digest)
 
 
 class Manifest:
@@ -59,7 +45,7 @@ class Manifest:
         folder, stem = layout.tape_folder_and_stem(scope)
         place = f"{self.root}/{folder}"
         found = []
-        for name in _starting(self._listings.names(place), f"{stem}."):
+        for name in self._listings.starting(place, f"{stem}."):
             named = layout.TAPE_NAME.match(name)
             if named and named["stem"] == stem:
                 candidate = self.load_tape(Path(place, name))
@@ -68,18 +54,28 @@ class Manifest:
         return tuple(found)
 
     def load_tape(self, path: Path) -> Tape:
-        """The tape at *path*; read once, as tapes never change."""
+        """The tape at *path*; read once, as tapes never change.
+
+        Raises:
+            ManifestInvalid: it cannot be used.
+            StoreError: it cannot be read.
+
+        """
         known = self._tapes.get(path)
         if known is None:
-            known = self._tapes[path] = tape.decode(read(path), path)
+            try:
+                data = read(path)
+            except OSError as error:
+                raise cannot_read(path, error) from error
+            known = self._tapes[path] = tape.decode(data, path)
         return known
 
     def shared_of(self, key: str) -> tuple[Shared, ...]:
         """The shared entries of *key*."""
         shard, rest = key[:2], key[2:] + "."
-        names = self._listings.names(f"{self.root}/{layout.SHARED}/{shard}")
-        entries = (parse_shared(shard, name) for name in _starting(names, rest))
-        return tuple(entry for entry in entries if entry)
+        names = self._listings.starting(f"{self.root}/{layout.SHARED}/{shard}", rest)
+        entries = [parse_shared(shard, name) for name in names]
+        return tuple([entry for entry in entries if entry])
 
     def tape_paths(self) -> Iterator[Path]:
         """The files of all tapes."""
@@ -93,8 +89,8 @@ class Manifest:
     def shared(self) -> Iterator[Shared]:
         """All shared entries."""
         top = f"{self.root}/{layout.SHARED}"
-        for shard in self._listings.names(top):
-            for name in self._listings.names(f"{top}/{shard}"):
+        for shard in listing(top):
+            for name in listing(f"{top}/{shard}"):
                 if entry := parse_shared(shard, name):
                     yield entry
 

@@ -15,6 +15,7 @@ answers), one folder a run::
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -26,14 +27,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cas_llm.digest import digest_of
+from cas_llm.errors import ObjectCorrupt, StoreError
 from cas_llm.store.answer import pretty
-from cas_llm.store.files import Writer, cannot_write, is_alive, read
-from cas_llm.store.objects import Objects
+from cas_llm.store.files import Writer, cannot_read, cannot_write, is_alive, read
+from cas_llm.store.objects import Objects, check
 
 if sys.platform != "win32":
     import fcntl
 
 _LEFT_SECONDS = 24 * 3600.0
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 _ENTRY = re.compile(
     r"(?P<key>[0-9a-f]{64})\.(?P<ordinal>\d+)\.(?P<digest>[0-9a-f]{64})\.(?P<how>[cf])\Z"
 )
@@ -88,12 +91,12 @@ class Pending:
                 listing = folder / "answers" / f"{digest}.json"
                 self._writer.add(listing, pretty({"key": key, "files": list(files)}))
                 self._enter(folder, scope, f"{key}.{ordinal}.{digest}.{'c' if captured else 'f'}")
+            for older in self.of_scope(scope):
+                same = (older.key, older.ordinal) == (key, ordinal)
+                if older.run != run and same and not self.is_live(older.run):
+                    older.path.unlink(missing_ok=True)
         except OSError as error:
             raise cannot_write(folder, error) from error
-        for older in self.of_scope(scope):
-            same = (older.key, older.ordinal) == (key, ordinal)
-            if older.run != run and same and not self.is_live(older.run):
-                older.path.unlink(missing_ok=True)
 
     def enter(
         self, run: str, *, scope: str, key: str, ordinal: int, digest: str, captured: bool
@@ -106,18 +109,23 @@ class Pending:
         """
         folder = self.root / run
         try:
-            self._enter(folder, scope, f"{key}.{ordinal}.{digest}.{'c' if captured else 'f'}")
+            with self._while_written():
+                self._enter(folder, scope, f"{key}.{ordinal}.{digest}.{'c' if captured else 'f'}")
         except OSError as error:
             raise cannot_write(folder, error) from error
 
     def _enter(self, folder: Path, scope: str, name: str) -> None:
         place = folder / "entries" / _short(scope)
-        place.mkdir(parents=True, exist_ok=True)
         self._writer.add(place / "scope.json", pretty({"scope": scope}))
         self._writer.mark(place / name)
 
     def of_scope(self, scope: str) -> list[Waiting]:
-        """The pending answers of *scope*, the newest run's first, then by ordinal."""
+        """The pending answers of *scope*, the newest run's first, then by ordinal.
+
+        Raises:
+            StoreError: it cannot be read what waits.
+
+        """
         found = [
             waiting
             for run, began in self._runs()
@@ -126,7 +134,7 @@ class Pending:
         return sorted(found, key=lambda w: (-w.began, w.run, w.key, w.ordinal, w.digest))
 
     def all(self) -> list[Waiting]:
-        """Every pending answer, the oldest run's first."""
+        """Every pending answer, the oldest run's first; raises what `of_scope` does."""
         found: list[Waiting] = []
         for run, began in self._runs():
             with contextlib.suppress(OSError):
@@ -157,15 +165,50 @@ class Pending:
         return Objects(self.root / run, self._writer)
 
     def files(self, run: str, digest: str) -> Iterator[tuple[str, bytes]]:
-        """The store paths and bytes an answer consists of, in the order to write them."""
-        listing = json.loads(read(self.root / run / "answers" / f"{digest}.json"))
-        for relative in listing["files"]:
-            yield relative, read(self.root / run / relative)
+        """The store paths and bytes an answer consists of, in the order to write them.
+
+        Raises:
+            ObjectCorrupt: one of them is gone or is not what its name says.
+
+        """
+        path = self.root / run / "answers" / f"{digest}.json"
+        try:
+            for relative in json.loads(read(path))["files"]:
+                path = self.root / run / relative
+                _, shard, name = relative.split("/")
+                yield relative, check(read(path), shard + name.partition(".")[0], path)
+        except (OSError, ValueError, KeyError, TypeError, ObjectCorrupt) as error:
+            raise ObjectCorrupt(
+                f"the pending answer {digest[:12]} is not whole: {path} is missing or was cut off; "
+                "it has to be recorded again: cas-llm pending drop",
+                digest=digest,
+                path=path,
+            ) from error
+
+    def is_whole(self, run: str, digest: str) -> bool:
+        """Whether every byte of the run's pending answer *digest* is there.
+
+        It is not where the machine stopped before what was written reached the disk.
+        """
+        try:
+            return bool(list(self.files(run, digest)))
+        except ObjectCorrupt:
+            return False
 
     def release(self, entries: Sequence[Waiting]) -> None:
-        """Drop entries that a tape or a shared entry names by now, or that nobody wants."""
-        for entry in entries:
-            entry.path.unlink(missing_ok=True)
+        """Drop entries that a tape or a shared entry names by now, or that nobody wants.
+
+        Raises:
+            StoreError: the file system refused; what was not dropped still waits.
+
+        """
+        try:
+            for entry in entries:
+                entry.path.unlink(missing_ok=True)
+            # What is tidied away now must not be asked for by an entry that comes back.
+            self._writer.removed(entry.path for entry in entries)
+        except OSError as error:
+            raise cannot_write(self.root, error) from error
         self.tidy()
 
     def tidy(self) -> None:
@@ -173,7 +216,7 @@ class Pending:
 
         Nothing happens while a process stages an answer: its run may have no entry yet.
         """
-        with self._while_nobody_writes() as age:
+        with contextlib.suppress(StoreError), self._while_nobody_writes() as age:
             for run, began in self._runs():
                 if time.time() - began < age:
                     continue
@@ -182,7 +225,7 @@ class Pending:
                     shutil.rmtree(self.root / run, ignore_errors=True)
 
     def flush(self) -> None:
-        """Sync what was staged to the disk."""
+        """Sync what was staged to the disk; raises OSError where that was refused."""
         self._writer.flush()
 
     @contextlib.contextmanager
@@ -193,7 +236,12 @@ class Pending:
             return
         handle = os.open(self.root / "lock", os.O_CREAT | os.O_RDWR, 0o666)
         try:
-            fcntl.flock(handle, fcntl.LOCK_SH)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH)
+            except OSError as error:
+                # Where there are no locks, nobody who tidies gets one either.
+                if error.errno not in _NO_LOCKS:
+                    raise
             yield
         finally:
             os.close(handle)
@@ -221,22 +269,27 @@ class Pending:
 
     def _begin(self, folder: Path) -> None:
         path = folder / "run.json"
-        if not path.exists():
+        if not path.exists():  # what it says is not the same twice
             self._writer.add(path, pretty({"began": time.time(), "pid": os.getpid()}))
 
     def _runs(self) -> list[tuple[str, float]]:
         try:
             folders = [path for path in self.root.iterdir() if (path / "entries").is_dir()]
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
+        except OSError as error:
+            # Not the same as none: what waits was paid for.
+            raise cannot_read(self.root, error) from error
         return sorted(((folder.name, _began(folder)) for folder in folders), key=lambda r: r[1])
 
     def _entries(self, run: str, began: float, place: Path) -> Iterator[Waiting]:
         try:
             scope = json.loads(read(place / "scope.json"))["scope"]
             names = sorted(path.name for path in place.iterdir())
-        except (OSError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return
+        except OSError as error:
+            raise cannot_read(place, error) from error
         for name in names:
             if found := _ENTRY.match(name):
                 yield Waiting(

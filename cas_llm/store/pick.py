@@ -1,14 +1,15 @@
 """Which recording answers a request: the rules, as pure functions on tapes and shared entries.
 
-The order is: the scope's own tapes that agree with all it was served so far, its own others, and
-then what others recorded: shared entries, a renamed test's tape, other tapes. Never a file's
-time, never the clock: two clones of one commit always pick the same.
+The order is: the scope's own tapes that agree with all it was served so far, its own others; for a
+scope that has none, those it had under another name; and then what others recorded: shared
+entries, other tapes. Never a file's time, never the clock: two clones of one commit always pick
+the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cas_llm.store.tape import Tape
 
@@ -16,8 +17,7 @@ Served = tuple[str, int, str]
 """Key, ordinal and digest of an answer that a scope was given."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Shared:
+class Shared(NamedTuple):
     """One shared entry, as its file name says it."""
 
     key: str
@@ -27,15 +27,14 @@ class Shared:
     digest: str
 
 
-@dataclass(frozen=True)
-class Recorded:
+class Recorded(NamedTuple):
     """The answers of one key in one tape or one shared run, by ordinal, and whose they are."""
 
     digests: tuple[str, ...]
     tape: Tape | None = None
     shared: Shared | None = None
     own: bool = False
-    tied: tuple[Tape, ...] = field(default=())
+    tied: tuple[Tape, ...] = ()
 
     @property
     def take(self) -> int:
@@ -57,11 +56,16 @@ def current(tapes: Iterable[Tape], source: str = "") -> Tape | None:
     return next(iter(ranked(tapes, source)), None)
 
 
+def leading(tapes: Iterable[Tape], source: str) -> tuple[Tape, ...]:
+    """A scope's current tape, and after it those that tie with it."""
+    order = ranked(tapes, source)
+    return tuple(tape for tape in order if _rank(tape, source) == _rank(order[0], source))
+
+
 def tied(tapes: Iterable[Tape], source: str) -> tuple[Tape, ...]:
     """A scope's tapes among which only the digest decides which is current; none if one leads."""
-    order = ranked(tapes, source)
-    best = [tape for tape in order if _rank(tape, source) == _rank(order[0], source)]
-    return tuple(best) if len(best) > 1 else ()
+    best = leading(tapes, source)
+    return best if len(best) > 1 else ()
 
 
 def ties(tapes: Sequence[Tape]) -> list[tuple[Tape, ...]]:
@@ -83,9 +87,14 @@ def from_own(
     own: Sequence[Tape], key: str, served: Collection[Served], source: str
 ) -> Recorded | None:
     """The key's answers on the scope's own tapes."""
-    order = ranked((tape for tape in own if key in tape.answers), source)
-    if not order:
+    if not own:
+        return None
+    holders = [tape for tape in own if key in tape.answers]
+    if not holders:
         return _within(ranked(own, source), key, own=True)
+    if len(holders) == 1:
+        return Recorded(holders[0].answers[key], tape=holders[0], own=True)
+    order = ranked(holders, source)
     chosen = next((tape for tape in order if tape.agrees(served)), order[0])
     tied = tuple(
         tape
@@ -95,28 +104,49 @@ def from_own(
     return Recorded(chosen.answers[key], tape=chosen, own=True, tied=tied)
 
 
+def leading_run(entries: Iterable[Shared]) -> list[Shared]:
+    """Of one key's shared entries those that are used: the highest take's smallest run.
+
+    Sorted by ordinal; of several for one ordinal the smallest digest is the first. A run without
+    a first answer gives way to one that has it: an edit writes that last, so that an edit that was
+    killed changes nothing.
+    """
+    runs: dict[tuple[int, str], list[Shared]] = {}
+    for entry in sorted(entries, key=lambda entry: (entry.ordinal, entry.digest)):
+        runs.setdefault((-entry.take, entry.run), []).append(entry)
+    if not runs:
+        return []
+    return runs[min(runs, key=lambda run: (runs[run][0].ordinal != 1, run))]
+
+
 def from_shared(entries: Iterable[Shared]) -> Recorded | None:
-    """One key's shared answers: the highest take's smallest run, and that run's only."""
-    order = sorted(entries, key=lambda entry: (-entry.take, entry.run, entry.ordinal, entry.digest))
-    if not order:
+    """One key's shared answers: those of the run that is used, never another's."""
+    found = list(entries)
+    if len(found) == 1:
+        return Recorded((found[0].digest,), shared=found[0])
+    used = leading_run(found)
+    if not used:
         return None
-    first = order[0]
     by_ordinal: dict[int, str] = {}
-    for entry in order:
-        if (entry.take, entry.run) == (first.take, first.run):
-            by_ordinal.setdefault(entry.ordinal, entry.digest)
-    return Recorded(tuple(by_ordinal[n] for n in sorted(by_ordinal)), shared=first)
+    for entry in used:
+        by_ordinal.setdefault(entry.ordinal, entry.digest)
+    return Recorded(tuple(by_ordinal.values()), shared=used[0])
 
 
 def from_others(
-    tapes: Sequence[Tape], key: str, served: Collection[Served], source: str
+    tapes: Sequence[Tape], key: str, served: Collection[Served], source: str, scope: str = ""
 ) -> Recorded | None:
-    """The key's answers on other scopes' tapes."""
+    """The key's answers on other scopes' tapes, for *scope*.
+
+    Those with its source come first: it was renamed. All cases of one parametrised test have one
+    source, and keep their parameters.
+    """
     order = sorted(
         (tape for tape in tapes if key in tape.answers),
         key=lambda tape: (
             not source or tape.source != source,
             not tape.agrees(served),
+            tape.source == source and _parameters(tape.scope) != _parameters(scope),
             -tape.take,
             tape.digest,
         ),
@@ -124,6 +154,10 @@ def from_others(
     if order:
         return Recorded(order[0].answers[key], tape=order[0])
     return _within(ranked(tapes, source), key)
+
+
+def _parameters(scope: str) -> str:
+    return scope.partition("[")[2]
 
 
 def _within(tapes: Iterable[Tape], key: str, *, own: bool = False) -> Recorded | None:

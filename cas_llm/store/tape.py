@@ -12,9 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cas_llm.digest import digest_of, is_digest
+from cas_llm.digest import digest_of
 from cas_llm.errors import ManifestInvalid
-from cas_llm.store import layout
+from cas_llm.store import layout, members
 from cas_llm.store.answer import parse, pretty
 
 FORMAT = "cas-llm/tape/1"
@@ -120,12 +120,12 @@ def decode(data: bytes, path: Path) -> Tape:
         if document["format"] != FORMAT:
             raise ValueError(f"its format is {document['format']!r}, not {FORMAT!r}")
         tape = Tape(
-            scope=document["scope"],
-            take=int(document["take"]),
-            source=document["source"],
+            scope=members.text(document["scope"]),
+            take=members.count(document["take"]),
+            source=members.text(document["source"]),
             turns=tuple(_turn(turn) for turn in document["turns"]),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _invalid(path, str(error)) from error
     # Seeded, so that a tape that was read is not written out again to know its digest.
     tape.__dict__["data"] = data
@@ -134,11 +134,14 @@ def decode(data: bytes, path: Path) -> Tape:
 
 
 def _turn(document: Mapping[str, Any]) -> Turn:
-    key, digest = document["key"], document["digest"]
-    if not (is_digest(key) and is_digest(digest)):
-        raise ValueError("a turn's key or digest is not 64 hex digits")
-    within = tuple((call["key"], call["digest"]) for call in document.get("within", ()))
-    return Turn(key, digest, tuple(document["ask"]), tuple(document["answer"]), within)
+    key, digest = _pair(document)
+    within = tuple([_pair(call) for call in document.get("within", ())])
+    shown = members.lines(document["ask"]), members.lines(document["answer"])
+    return Turn(key, digest, *shown, within)
+
+
+def _pair(document: Mapping[str, Any]) -> tuple[str, str]:
+    return members.digest(document["key"]), members.digest(document["digest"])
 
 
 def _invalid(path: Path, reason: str) -> ManifestInvalid:

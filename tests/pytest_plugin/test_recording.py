@@ -145,6 +145,29 @@ def test_two_branches_takes_of_one_test_are_reported_as_a_tie(inner):
     assert project.status == ""
 
 
+def test_a_fixture_that_two_branches_recorded_is_reported_as_a_tie(inner):
+    """Also where it makes the test of one branch miss: the tie is why."""
+    project = inner.tests(
+        """
+        import pytest
+        from llm import ask
+        @pytest.fixture(scope="session")
+        def person(): return ask("Invent a person")
+        """,
+        "tests/conftest.py",
+    ).project
+    project.file(".gitignore", "__pycache__\n").commit("A fixture")
+    for branch in ("one", "two"):
+        project.git("checkout", "-q", "-b", branch, "main")
+        test = f"def test_{branch}(person): ask('{branch} speaks as ' + person)"
+        inner.tests(test, f"tests/test_{branch}.py").record(passed=1)
+        project.commit(branch)
+    project.git("merge", "-q", "--no-edit", "one")
+    said = summary_of(inner.run(passed=1, failed=1))
+    assert "recorded on two branches" in said
+    assert "tests/conftest.py::person" in said
+
+
 def test_an_edited_source_keeps_its_tape_and_a_renamed_test_borrows_it(inner):
     """What is asked counts, not how the test is written or called."""
     inner.tests("def test_it():\n    ask('hi')").record(passed=1)

@@ -90,7 +90,7 @@ def test_a_dead_process_flight_is_taken_over(desk):
     made, other = desk("fallback"), Scope()
     begun_elsewhere(made, HI, Scope())
     (path,) = (made.runtime.run.folder / "flights").iterdir()
-    path.write_text(str(_dead_pid()), encoding="ascii")
+    path.write_text(f"{_dead_pid()}\n", encoding="ascii")
     assert isinstance(made.begin(HI, other), Forward)
 
 

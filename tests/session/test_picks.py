@@ -95,6 +95,19 @@ def test_a_renamed_test_finds_its_own_tape_among_others(desk, tmp_path):
     assert texts(made, scope, A) == ["mine"]
 
 
+def test_what_a_renamed_test_recorded_comes_before_shared_answers(desk, tmp_path):
+    """It is its own; another's answer to its first turn would make it miss the second."""
+    path = tmp_path / "test_x.py"
+    path.write_text("def test_renamed():\n    assert True\n")
+    scope = a_test("t.py::test_renamed[b]", origin=(str(path), 1))
+    made = desk("replay")
+    for case in "cab":
+        turns = [(A, f"A {case}"), (B, f"B {case}")]
+        lay_tape(made, f"t.py::test_old[{case}]", turns, source=scope.source)
+    lay_shared(made, A, "shared", take=3)
+    assert texts(made, scope, A, B) == ["A b", "B b"]
+
+
 def test_a_borrowed_sequence_is_one_tapes_only(desk):
     """Two tapes of one answer each are no sequence of two."""
     made = desk("replay")

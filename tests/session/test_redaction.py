@@ -192,17 +192,35 @@ def test_a_text_of_any_extension_is_looked_at_before_it_is_written(
     assert places(tmp_path, token) == []
 
 
-def test_a_secret_in_base64_refuses_the_write(desk, tmp_path, secret):
-    """A data URL is stored as the bytes it holds, and those are looked at too."""
-    text = f"Notes of a meeting that nobody remembers. The key is {secret}."
-    url = f"data:text/markdown;base64,{base64.b64encode(text.encode()).decode()}"
+def data_url(text):
+    return f"data:text/markdown;base64,{base64.b64encode(text.encode()).decode()}"
+
+
+def test_a_secret_in_base64_is_taken_out(desk, tmp_path, upstream, secret):
+    """The letters that say it are replaced, those around it stay, and the request replays."""
+    url = data_url(f"Notes of a meeting that nobody remembers. The key is {secret}.")
     request = chat("see the file", file={"file_data": url})
     made = desk("fallback")
     made.ask(request, Scope())
+    assert not made.log.problems
+    assert upstream.received == [request]
+    (record,) = tmp_path.glob("cache_store/requests/*/*.json")
+    assert url[:60] in record.read_text()
+    assert "[cas-llm:openai-key:1]" in record.read_text()
+    assert desk("replay").ask(request, Scope()).status == 200
+
+
+@pytest.mark.parametrize("place", ["file", "prompt"])
+def test_a_secret_in_long_base64_refuses_the_write(desk, tmp_path, secret, place):
+    """A document is too long to decode for every request; before it is written it is looked at."""
+    url = data_url("Notes that go on and on. " * 300 + f"The key is {secret}.")
+    more = {"file": {"file_data": url}} if place == "file" else {}
+    made = desk("fallback")
+    made.ask(chat("see the file" if more else f"see {url[26:]}", **more), Scope())
     detail = refused(made)
     assert "a part of the request" in detail
     assert secret not in detail
-    assert places(tmp_path, secret) == []
+    assert not list(tmp_path.rglob("objects/*/*.json"))
 
 
 def test_a_secret_in_the_tests_name_refuses_the_write(desk, tmp_path, secret):

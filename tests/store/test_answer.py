@@ -248,6 +248,23 @@ def test_what_pretty_wrote_is_parsed_again(value):
     assert parse(pretty(value)) == value
 
 
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(st.text(st.characters()), inner, max_size=4)
+            | st.dictionaries(st.integers(), inner, max_size=2)
+        ),
+        max_leaves=20,
+    )
+)
+def test_the_fast_way_writes_what_the_standard_library_does(value):
+    """Which library wrote a file can't be told from it: numbers, escapes, empty values, names."""
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    assert pretty(value) == text.encode("utf-8", "backslashreplace")
+
+
 def test_a_changed_body_is_refused_with_the_file_and_the_command():
     """The body's own digest is checked, so a parser's change cannot alter an answer."""
     for body in (b'{"a":1}', b'{"a": 1}', b"text"):

@@ -136,10 +136,71 @@ def synced(monkeypatch):
 
 
 def test_durable_syncs_before_it_returns(tmp_path, monkeypatch):
-    """The file, then its folder and a new folder's own entry."""
+    """The file, its folder, and once the entry of every folder above it."""
     seen = synced(monkeypatch)
-    Writer(tmp_path / "tmp", durable=True).add(tmp_path / "a" / "b", b"x")
+    writer = Writer(tmp_path / "tmp", durable=True)
+    above = len((tmp_path / "a").parents)
+    writer.add(tmp_path / "a" / "b", b"x")
+    assert len(seen) == 2 + above
+    writer.add(tmp_path / "a" / "c", b"x")
+    assert len(seen) == 4 + above
+
+
+def test_durable_syncs_what_another_process_wrote(tmp_path, monkeypatch):
+    """It may have been killed before it synced, and the answer that names the file is paid for."""
+    for call in (lambda w: w.add(tmp_path / "b", b"x"), lambda w: w.mark(tmp_path / "m")):
+        assert call(Writer(tmp_path / "tmp"))
+        seen = synced(monkeypatch)
+        assert not call(Writer(tmp_path / "tmp", durable=True))
+        assert len(seen) == 2 + len(tmp_path.parents)
+        monkeypatch.undo()
+
+
+def test_a_folder_that_was_made_anew_is_synced_anew(tmp_path, monkeypatch):
+    """What a prune took away and a recording made again has a new entry."""
+    writer = Writer(tmp_path / "tmp", durable=True)
+    writer.add(tmp_path / "a" / "b", b"x")
+    (tmp_path / "a" / "b").unlink()
+    (tmp_path / "a").rmdir()
+    seen = synced(monkeypatch)
+    writer.add(tmp_path / "a" / "b", b"x")
     assert len(seen) == 3
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+def test_a_refused_sync_is_an_error(tmp_path, monkeypatch, number):
+    """What the disk did not take is never said to be there; the rest is synced all the same."""
+    writer = Writer(tmp_path / "tmp")
+    for name in "bcd":
+        writer.add(tmp_path / name, b"x")
+    seen, real = [], os.fsync
+
+    def fsync(handle):
+        seen.append(handle)
+        failing(number)() if len(seen) == 2 else real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match=os.strerror(number)) as raised:
+        writer.flush()
+    assert raised.value.filename == str(tmp_path / "c")
+    assert len(seen) == 4 + len(tmp_path.parents)
+
+
+@pytest.mark.parametrize("number", sorted(files._NO_SYNC))
+def test_a_file_system_that_cannot_sync_is_written_to(tmp_path, monkeypatch, number):
+    """It promises nothing, so nothing is refused."""
+    writer = Writer(tmp_path / "tmp", durable=True)
+    writer.mark(tmp_path / "a")
+    monkeypatch.setattr(os, "fsync", failing(number))
+    assert writer.mark(tmp_path / "b")
+
+
+def test_a_write_that_takes_nothing_is_an_error(writer, tmp_path, monkeypatch):
+    """A file system that takes no byte and says no reason is not asked for ever."""
+    monkeypatch.setattr(os, "write", lambda _handle, _data: 0)
+    with pytest.raises(OSError, match="took no byte"):
+        writer.add(tmp_path / "b", b"x")
+    assert left(tmp_path) == []
 
 
 def test_otherwise_flush_syncs_once(writer, tmp_path, monkeypatch):
@@ -149,9 +210,10 @@ def test_otherwise_flush_syncs_once(writer, tmp_path, monkeypatch):
     writer.mark(tmp_path / "c")
     assert seen == []
     writer.flush()
-    assert len(seen) == 3
+    assert len(seen) == 3 + len(tmp_path.parents)
+    seen.clear()
     writer.flush()
-    assert len(seen) == 3
+    assert seen == []
 
 
 def test_flush_passes_over_what_is_gone(writer, tmp_path):

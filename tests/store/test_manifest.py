@@ -92,6 +92,8 @@ def test_shared_entries_are_their_names(manifest):
         f"{KEY[2:]}.0.0123ABCD.1.{DIGEST}",
         f"{KEY[2:]}.0.0123abcd.0.{DIGEST}",
         f"{KEY[2:]}.-1.0123abcd.1.{DIGEST}",
+        f"{KEY[2:]}.00.0123abcd.1.{DIGEST}",
+        f"{KEY[2:]}.0.0123abcd.01.{DIGEST}",
         f"{KEY[2:]}.0.0123abcd.1.{DIGEST}.orig",
         f"{KEY[2:]}.0.0123abcd.1.{DIGEST}\n",
         f"{KEY[2:]}.\u0663.0123abcd.1.{DIGEST}",
@@ -107,7 +109,8 @@ def test_an_entry_outside_a_shard_is_none():
     """The folder gives the key's first two digits."""
     name = f"{KEY[2:]}.0.0123abcd.1.{DIGEST}"
     assert parse_shared(KEY[:2], name) == Shared(KEY, 0, "0123abcd", 1, DIGEST)
-    assert parse_shared("abc", name) is None
+    for shard in ("abc", "a", "", "zz", "A0", "0\n"):
+        assert parse_shared(shard, name) is None
 
 
 def test_tape_paths_pass_over_what_keeps_folders(manifest):

@@ -116,11 +116,18 @@ def test_shared_runs_are_never_mixed():
         entry(0, "b", 1, "1"),
         entry(0, "b", 2, "2"),
         entry(0, "a", 1, "3"),
-        entry(1, "b", 3, "4"),
+        entry(1, "b", 1, "4"),
     ]
     assert from_shared(entries).digests == ("4",)
     assert from_shared(entries[:3]).digests == ("3",)
     assert from_shared(entries[:2]).digests == ("1", "2")
+
+
+def test_a_shared_run_counts_once_its_first_answer_is_there():
+    """It is written last: a run of which only later answers are there was never finished."""
+    whole = [entry(0, "a", 1, "1"), entry(0, "a", 2, "2")]
+    assert from_shared([*whole, entry(1, "b", 2, "4")]).digests == ("1", "2")
+    assert from_shared([*whole, entry(1, "b", 2, "4"), entry(1, "b", 1, "3")]).digests == ("3", "4")
 
 
 def test_shared_ordinals_are_those_present_in_order():

@@ -1,0 +1,152 @@
+"""Which recordings are still needed, as pure functions on manifests: the rule `prune` deletes by.
+
+Live are: of each scope its current tape and those that tie with it; each tape that the last
+complete run used; of each shared request the sequence that is picked; and all that these name.
+A scope may open more than once in a run (a fixture, a named block) and then has several tapes in
+use, so that without a complete run's word a tape is superseded only by one that contradicts it.
+
+Nothing here reads a file or knows which places there are: see `trees` and `sweep`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cas_llm.store import layout, pick
+from cas_llm.store.pick import Shared
+from cas_llm.store.tape import Tape
+
+SUPERSEDED = "superseded: a later take is used"
+GONE = "its test is gone"
+UNPICKED = "another answer to the shared request is used"
+
+Call = tuple[str, str]
+"""A key and the digest of an answer to it."""
+
+PartsOf = Callable[[str], Mapping[str, str]]
+"""The parts, as digest to extension, that the file at a store path names."""
+
+
+@dataclass(frozen=True)
+class Entries:
+    """The manifest of one place: tapes and shared entries by their paths in the store."""
+
+    tapes: Mapping[str, Tape] = field(default_factory=dict)
+    shared: Mapping[str, Shared] = field(default_factory=dict)
+
+    def calls(self, without: Collection[str] = ()) -> set[Call]:
+        """What the entries name, but for those at the paths *without*."""
+        found = {(e.key, e.digest) for name, e in self.shared.items() if name not in without}
+        for name, tape in self.tapes.items():
+            if name not in without:
+                for turn in tape.turns:
+                    found.update(((turn.key, turn.digest), *turn.within))
+        return found
+
+
+@dataclass(frozen=True)
+class CompleteRun:
+    """What a run of all tests, all of which passed, tells of the scopes it opened.
+
+    `tapes` are the digests of all tapes that served it, `scopes` the names of the scopes that were
+    served, and `gone` those of tests that are no longer there.
+    """
+
+    scopes: frozenset[str] = frozenset()
+    tapes: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
+
+
+UNKNOWN = CompleteRun()
+
+
+def dead(entries: Entries, run: CompleteRun = UNKNOWN) -> dict[str, str]:
+    """The paths of the entries that are not live, and why; all others are."""
+    found: dict[str, str] = {}
+    scopes: dict[str, dict[str, Tape]] = {}
+    for name, tape in entries.tapes.items():
+        scopes.setdefault(tape.scope, {})[name] = tape
+    for scope, own in scopes.items():
+        used = {name for name, tape in own.items() if tape.digest in run.tapes}
+        if scope in run.gone:
+            found |= dict.fromkeys(own.keys() - used, GONE)
+            continue
+        kept = _used(own, used) if scope in run.scopes and used else used | _unopposed(own)
+        found |= dict.fromkeys(own.keys() - kept, SUPERSEDED)
+    keys: dict[str, dict[str, Shared]] = {}
+    for name, entry in entries.shared.items():
+        keys.setdefault(entry.key, {})[name] = entry
+    for rivals in keys.values():
+        picked = pick.from_shared(rivals.values())
+        first = picked.shared if picked else None
+        for name, entry in rivals.items():
+            if first and (entry.take, entry.run) != (first.take, first.run):
+                found[name] = UNPICKED
+    return found
+
+
+def dead_everywhere(
+    near: Sequence[Entries], others: Iterable[Entries] = (), run: CompleteRun = UNKNOWN
+) -> dict[str, str]:
+    """The entries of the first of *near* that are live in none of *near* nor *others*, and why.
+
+    *run* was a run of what is near; of the others nothing is known but their manifests.
+    """
+    found = dead(near[0], run)
+    verdicts = [(place, dead(place, run)) for place in near[1:]]
+    for place, there in (*verdicts, *((place, dead(place)) for place in others)):
+        for name in (place.tapes.keys() | place.shared.keys()) & found.keys():
+            if name not in there:
+                del found[name]
+    return found
+
+
+def files(calls: Iterable[Call], parts_of: PartsOf) -> set[str]:
+    """The paths of all key records, answers and parts that *calls* stand for."""
+    found: set[str] = set()
+    for key, digest in calls:
+        found.add(layout.sharded(layout.REQUESTS, key))
+        found.add(layout.sharded(layout.OBJECTS, digest))
+    parts = {part for name in found for part in parts_of(name).items()}
+    return found | {layout.sharded(layout.OBJECTS, digest, ext) for digest, ext in parts}
+
+
+def _used(own: Mapping[str, Tape], used: set[str]) -> set[str]:
+    """The tapes in use of a scope whose complete run used *used*: these, and what leads or ties."""
+    tapes = list(own.values())
+    kept = {own[name].digest for name in used}
+    for source in {own[name].source for name in used}:
+        kept |= {tape.digest for tape in pick.leading(tapes, source)}
+    ranks = {(own[name].source, own[name].take) for name in used}
+    return {
+        name
+        for name, tape in own.items()
+        if tape.digest in kept or (tape.source, tape.take) in ranks
+    }
+
+
+def _unopposed(own: Mapping[str, Tape]) -> set[str]:
+    """Of each source text the current tapes, and the lower takes that none of them contradicts."""
+    sources: dict[str, list[str]] = {}
+    for name in sorted(own, key=lambda name: -own[name].take):
+        sources.setdefault(own[name].source, []).append(name)
+    kept: set[str] = set()
+    for names in sources.values():
+        chosen: list[Tape] = []
+        for name in names:
+            higher = [tape for tape in chosen if tape.take > own[name].take]
+            if not _contradicted(own[name], higher):
+                chosen.append(own[name])
+                kept.add(name)
+    return kept
+
+
+def _contradicted(tape: Tape, higher: Sequence[Tape]) -> bool:
+    """Whether one of *higher* gives another answer to the same ask of a request."""
+    return any(
+        mine != theirs
+        for other in higher
+        for key in tape.answers.keys() & other.answers.keys()
+        for mine, theirs in zip(tape.answers[key], other.answers[key], strict=False)
+    )
