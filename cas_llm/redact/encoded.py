@@ -16,7 +16,7 @@ from html import unescape
 from cas_llm.redact.shapes import LONG_WORD, WORD_CHARACTERS
 
 _ESCAPED = re.compile(
-    r"\\+(?:u([0-9A-Fa-f]{4})|/)"
+    r"(?<!\\)\\++(?:u([0-9A-Fa-f]{4})|/)"  # a long run of them is tried once
     r"|%([0-9A-Fa-f]{2})"
     r"|&(?:#[0-9]{1,5}|#[xX][0-9A-Fa-f]{1,4}|quot|amp|apos|lt|gt);"
 )

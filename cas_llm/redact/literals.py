@@ -8,12 +8,14 @@ function raises.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 Path = tuple[str | int, ...]
 
-_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]:,]|[^\s"{}\[\]:,]+', re.DOTALL)
+# A string that never ends is one to the end of the text: tried anew from each of its quotes, what
+# is no JSON would take for ever.
+_TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[{}\[\]:,]|[^\s"{}\[\]:,]+', re.DOTALL)
 _UNIT = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u.{4}|\\.|.", re.DOTALL
 )
@@ -88,9 +90,17 @@ def spell_path(path: Path) -> str:
     )
 
 
-def path_at(text: str, offset: int) -> str:
-    """The path of the literal of the JSON *text* that holds *offset*, else `$`."""
-    for literal in literals(text):
-        if literal.role != "array" and literal.start <= offset <= literal.end:
-            return spell_path(literal.path)
-    return "$"
+def paths_at(text: str, places: Iterable[int]) -> list[str]:
+    """The path of the literal of the JSON *text* that holds each of *places*, else `$`.
+
+    *places* are in ascending order; one pass serves them all.
+    """
+    found: list[str] = []
+    single = (literal for literal in literals(text) if literal.role != "array")
+    here = next(single, None)
+    for place in places:
+        while here is not None and here.end < place:
+            here = next(single, None)
+        held = here is not None and here.start <= place
+        found.append(spell_path(here.path) if here is not None and held else "$")
+    return found

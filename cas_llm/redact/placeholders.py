@@ -61,16 +61,20 @@ def placeholder_of(kind: str, number: int) -> str:
 
 def names_of(text: str, hits: Sequence[Hit]) -> dict[str, str]:
     """The placeholder of each distinct secret among *hits*, which are in order of appearance."""
-    present = [(m.start(), int(m[1])) for m in PLACEHOLDER.finditer(text)] if _MARK in text else []
+    present = PLACEHOLDER.finditer(text) if _MARK in text else iter(())
+    ahead = next(present, None)
     taken: set[int] = set()
+    free = 1
     names: dict[str, str] = {}
     for hit in hits:
-        while present and present[0][0] < hit.start:
-            taken.add(present.pop(0)[1])
+        while ahead is not None and ahead.start() < hit.start:
+            taken.add(int(ahead[1]))
+            ahead = next(present, None)
         if hit.secret not in names:
-            number = next(n for n in range(1, len(taken) + 2) if n not in taken)
-            taken.add(number)
-            names[hit.secret] = placeholder_of(hit.kind, number)
+            while free in taken:
+                free += 1
+            taken.add(free)
+            names[hit.secret] = placeholder_of(hit.kind, free)
     return names
 
 
@@ -81,10 +85,15 @@ def settled(text: str, hits: Iterable[Hit]) -> list[Hit]:
     """
     ordered = sorted(hits, key=lambda hit: (hit.start, -hit.spans[0][1]))
     present = [m.span() for m in PLACEHOLDER.finditer(text)] if _MARK in text else []
+    ends = [end for _, end in present]
     kept: list[Hit] = []
     for hit in ordered:
         start, end = hit.spans[0]
-        covered = sum(max(0, min(end, b) - max(start, a)) for a, b in present)
+        covered = 0
+        index = bisect_right(ends, start)
+        while index < len(present) and present[index][0] < end:
+            covered += min(end, ends[index]) - max(start, present[index][0])
+            index += 1
         if covered and end - start - covered < 8:
             continue
         if kept and start < kept[-1].spans[0][1]:

@@ -6,11 +6,12 @@ the environment or at a file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from cas_llm.redact.deltas import Record, fields_of, hits_of, records_of, token_edits
-from cas_llm.redact.literals import path_at
+from cas_llm.redact.deltas import fields_of, hits_of, records_of
+from cas_llm.redact.logprobs import token_edits
 from cas_llm.redact.placeholders import (
     PLACEHOLDER,
     Edit,
@@ -21,6 +22,7 @@ from cas_llm.redact.placeholders import (
     names_of,
     recut,
 )
+from cas_llm.redact.placing import clear_of, edits_in, places_of
 from cas_llm.redact.search import Search, safe_edits
 from cas_llm.wire import Chunk, Headers
 
@@ -95,7 +97,7 @@ class Redactor:
         if not hits:
             return None
         form = "json" if text.lstrip()[:1] in ("{", "[") else "text"
-        return Finding(hits[0].kind, self.text(_place(text, form, (), hits[0])))
+        return Finding(hits[0].kind, self.text(places_of(text, form, (), hits[:1])[0]))
 
     def body(
         self, body: bytes, content_type: str, chunks: tuple[Chunk, ...] = ()
@@ -162,21 +164,22 @@ class Redactor:
         records = records_of(text, form)
         joined = hits_of(fields_of(records), self._search.hits) if records else []
         taken = sorted(span for hit, _ in joined for span in hit.spans)
-        plain = [hit for hit in self._search.hits(text) if not _meets(hit.spans[0], taken)]
+        plain = clear_of(taken, self._search.hits(text))
         hits = sorted([*(hit for hit, _ in joined), *plain], key=lambda hit: hit.start)
         if not hits:
             return [], []
         names = names_of(text, hits)
-        edits = _edits(text, records, hits, names)
-        for edit in token_edits(records):
-            edits = [e for e in edits if not edit.start <= e.start < edit.end]
-            edits.append(edit)
-        edits.sort(key=lambda edit: edit.start)
-        places = {id(hit): place for hit, place in joined}
-        findings = [
-            Finding(hit.kind, self.text(places.get(id(hit)) or _place(text, form, records, hit)))
-            for hit in hits
-        ]
+        edits = edits_in(text, records, hits, names)
+        tokens = token_edits(records)
+        begun = [edit.start for edit in tokens]
+        for edit in edits:
+            before = bisect_right(begun, edit.start)
+            if not before or tokens[before - 1].end <= edit.start:
+                tokens.append(edit)
+        edits = sorted(tokens, key=lambda edit: edit.start)
+        told = {id(hit): place for hit, place in joined}
+        places = zip(hits, places_of(text, form, records, hits), strict=True)
+        findings = [Finding(hit.kind, self.text(told.get(id(hit), place))) for hit, place in places]
         return edits, findings
 
     def _values_in(self, text: str) -> list[Hit]:
@@ -219,44 +222,8 @@ def _form(body: bytes, content_type: str) -> str:
     return "json" if head[:1] == b"{" else "text"
 
 
-def _edits(
-    text: str, records: Sequence[Record], hits: Sequence[Hit], names: dict[str, str]
-) -> list[Edit]:
-    """The edits for *hits*; those that may hurt JSON are made record by record."""
-    loose = [hit for hit in hits if not hit.exact]
-    if not records or not loose:
-        return safe_edits(text, hits, names)
-    edits = edits_of([hit for hit in hits if hit.exact], names)
-    for record in records:
-        first, last = record.start, record.start + len(record.text)
-        inside = [hit for hit in loose if first <= hit.start and hit.spans[0][1] <= last]
-        if inside and record.value is not None:
-            loose = [hit for hit in loose if hit not in inside]
-            moved = [
-                Hit(
-                    hit.kind, hit.secret, ((hit.start - first, hit.spans[0][1] - first),), hit.exact
-                )
-                for hit in inside
-            ]
-            edits += [
-                Edit(edit.start + first, edit.end + first, edit.text)
-                for edit in safe_edits(record.text, moved, names)
-            ]
-    return sorted([*edits, *edits_of(loose, names)], key=lambda edit: edit.start)
-
-
-def _meets(span: tuple[int, int], others: Sequence[tuple[int, int]]) -> bool:
+def _meets(span: tuple[int, int], others: Iterable[tuple[int, int]]) -> bool:
     return any(start < span[1] and span[0] < end for start, end in others)
-
-
-def _place(text: str, form: str, records: Sequence[Record], hit: Hit) -> str:
-    if form == "json":
-        return path_at(text, hit.start)
-    for record in records:
-        if record.start <= hit.start < record.start + len(record.text):
-            at = path_at(record.text, hit.start - record.start) if record.value is not None else "$"
-            return f"{record.name} {record.number} {at}"
-    return f"line {text.count(chr(10), 0, hit.start) + 1}"
 
 
 def _recut_bytes(chunks: tuple[Chunk, ...], text: str, edits: Sequence[Edit]) -> tuple[Chunk, ...]:

@@ -144,7 +144,7 @@ def _matches(shape: Shape, text: str) -> Iterator[tuple[str, tuple[int, int]]]:
         at = text.find(mark)
         while at >= 0:
             found = shape.pattern.match(text, at)
-            if found:
+            if found and found[group] is not None:
                 yield found[group], found.span(group)
             at = text.find(mark, found.end() if found else at + 1)
 
@@ -172,20 +172,24 @@ def safe_edits(text: str, hits: Sequence[Hit], names: dict[str, str]) -> list[Ed
         return edits
     if not _is_json(text) or _is_json(apply(text, edits)):
         return edits
+    spans = sorted((*span, names[hit.secret]) for hit in hits for span in hit.spans)
+    ends = [end for _, end, _ in spans]
     placed = [literal for literal in literals(text) if literal.role != "array"]
-    return [edit for literal in placed for edit in _confined(text, literal, hits, names)]
+    found: list[Edit] = []
+    for literal in placed:
+        first = last = bisect_right(ends, literal.start)
+        while last < len(spans) and spans[last][0] < literal.end:
+            last += 1
+        found += _confined(text, literal, spans[first:last])
+    return found
 
 
-def _confined(
-    text: str, literal: Literal, hits: Sequence[Hit], names: dict[str, str]
-) -> Iterator[Edit]:
-    """What of *hits* lies in *literal*: whole characters of a string, or the whole of a number."""
-    inside = [
-        (max(start, literal.start), min(end, literal.end), names[hit.secret])
-        for hit in hits
-        for start, end in hit.spans
-        if start < literal.end and end > literal.start
-    ]
+def _confined(text: str, literal: Literal, met: Sequence[tuple[int, int, str]]) -> Iterator[Edit]:
+    """What of the spans *met* lies in *literal*: whole characters of a string, or all of a number.
+
+    Each of *met* is a start, an end and a placeholder.
+    """
+    inside = [(max(start, literal.start), min(end, literal.end), name) for start, end, name in met]
     if inside and literal.role == "scalar":
         yield Edit(literal.start, literal.end, f'"{inside[0][2]}"')
         return

@@ -18,6 +18,8 @@ REDACT_VERSION = 1
 class Shape:
     """One format: every match of `pattern` holds one of `marks`; group 1, if any, is the secret.
 
+    A match without its group 1 is none, but what it covers is not searched again.
+
     Where it `leads`, a match starts with its mark. A `long` one holds a word of `LONG_WORD`
     characters of `WORD_CHARACTERS`; in a `lone` one the mark is in that word.
     """
@@ -160,8 +162,10 @@ SHAPES: tuple[Shape, ...] = (
     _token(
         "jwt",
         "eyJ",
-        r"eyJ[A-Za-z0-9_-]{8,}\.(?:eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"
-        r"|[A-Za-z0-9_-]*\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)",
+        r"(?:(eyJ[A-Za-z0-9_-]{8,}+\.(?:eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]*+"
+        r"|[A-Za-z0-9_-]*+\.[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]++\.[A-Za-z0-9_-]++))"
+        # What follows this word makes it none: no other place of it need be tried.
+        r"|eyJ[A-Za-z0-9_-]++)",
     ),
     _framed(
         "pem",
@@ -202,8 +206,9 @@ SHAPES: tuple[Shape, ...] = (
     _framed(
         "url-password",
         ("://",),
-        # The passwords of tutorials are none.
-        r"://(?![^@\s]{0,200}:(?i:pass(?:word|wd)?|pwd?|secret|changeme|example|postgres|root|"
+        # The passwords of tutorials are none. Whether there is one at all is quicker to see.
+        r"://(?=[^\s:/?#@\"'\\<>\[\](){}]{1,64}+:[^\s:/?#@\"'\\<>\[\](){}$]{4,128}@)"
+        r"(?![^@\s]{0,200}:(?i:pass(?:word|wd)?|pwd?|secret|changeme|example|postgres|root|"
         r"admin|guest|user(?:name)?|test|your[\w-]*|my[\w-]*|x+|\*+|\.+)@)"
         r"[^\s:/?#@\"'\\<>\[\](){}]{1,64}:([^\s:/?#@\"'\\<>\[\](){}$]{4,128})@",
         long=False,

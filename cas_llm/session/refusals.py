@@ -151,7 +151,7 @@ def trouble(
         ask=ask[-1] if ask else "",
         detail=detail,
         nearest=near,
-        store_empty=store.is_empty(),
+        store_empty=kind == misses.NOT_RECORDED and store.is_empty(),
         pending=lookup.waits(asked, runtime),
         turn=len(scope.served) + 1 if tape else 0,
         turns=len(tape.turns) if tape else 0,

@@ -111,7 +111,8 @@ class Runtime:
 
         With *scope*, which is over, also those of its calls that nobody is reading.
         """
-        for recorder in tuple(self.recorders.values()):
+        # A list: one is made without a pause in which what is collected may land a call.
+        for recorder in list(self.recorders.values()):
             if recorder.left or (scope and recorder.owner is scope and recorder.idle):
                 recorder.close()
 

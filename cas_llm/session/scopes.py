@@ -52,6 +52,7 @@ class Scope:
 
     `name` is the tape's identity; `owner` tells this opening from others of the same name, and is
     what child processes inherit. `origin` is the file and first line of the test function.
+    `served` only grows or is replaced, so that other threads may read it without a lock.
     """
 
     name: str = SHARED
@@ -62,7 +63,7 @@ class Scope:
     staged: bool = False
     owner: str = ""
     closed: bool = False
-    served: dict[Served, None] = field(default_factory=dict)  # a set that keeps its order
+    served: list[Served] = field(default_factory=list)
     uses: dict[tuple[str, int], Use] = field(default_factory=dict)
     recorded: dict[str, dict[int, str]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -72,6 +73,7 @@ class Scope:
         # Not id(): a later scope may get a dead one's, and with it the claims it left.
         self.owner = self.owner or f"{self.name}#{os.getpid()}#{next(_OPENINGS)}#{self.attempt}"
         self.lock = threading.RLock()
+        self._held = set(self.served)
         self._taken: dict[str, set[int]] = {}
         self._pid = os.getpid()
         self._bodies = itertools.count(1)
@@ -155,12 +157,15 @@ class Scope:
         with self.lock:
             place = (use.key, use.ordinal)
             served = (*place, use.digest)
-            if place in self.uses and use.fresh and served not in self.served:
+            if place in self.uses and use.fresh and served not in self._held:
                 # Recorded anew after it was served: the tape holds what the scope got last.
-                self.served = {other: None for other in self.served if other[:2] != place}
+                self.served = [other for other in self.served if other[:2] != place]
+                self._held = set(self.served)
                 del self.uses[place]
             self.uses.setdefault(place, use)
-            self.served.setdefault(served)
+            if served not in self._held:
+                self._held.add(served)
+                self.served.append(served)
             if use.fresh:
                 self.recorded.setdefault(use.key, {})[use.ordinal] = use.digest
 

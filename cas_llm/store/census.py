@@ -126,7 +126,10 @@ def _folder(census: Census, place: str) -> None:
     try:
         with os.scandir(f"{census.root}/{place}") as entries:
             found = sorted(entries, key=attrgetter("name"))
-    except OSError:
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        census.findings.append(_unreadable(place, error))
         return
     folders = []
     take_down = _taker(census, place)
@@ -186,6 +189,12 @@ def _shared(known: list[str], shard: str, name: str) -> str:
         return "is not the name of a shared entry"
     known.append(f"{shard}/{name}")
     return ""
+
+
+def _unreadable(place: str, error: OSError) -> Finding:
+    why = "nobody knows what lies in it, so nothing of it is proved"
+    command = "look at its permissions and its disk"
+    return Finding("CAS005", ERROR, place or ".", f"cannot be read: {error.strerror}", why, command)
 
 
 def _foreign(place: str, what: str) -> Finding:

@@ -203,9 +203,13 @@ class Writer:
     def _settle(self, folder: Path) -> None:
         """Sync the entry of *folder* and of all above it, whoever made them; once each."""
         while folder not in self._settled and folder != folder.parent:
-            # A folder above the store may be closed to its user, who can't have made it then.
-            with contextlib.suppress(PermissionError):
+            try:
                 _sync(folder.parent)
+            except PermissionError:
+                # A folder above the store may be closed to its user, who can't have made an entry
+                # in it then.
+                if os.access(folder.parent, os.W_OK):
+                    raise
             with self._lock:
                 self._settled.add(folder)
             folder = folder.parent
@@ -277,12 +281,17 @@ def cannot_sync(root: Path, error: OSError) -> StoreError:
 
 
 def is_alive(pid: str) -> bool:
-    """Whether the process *pid* of this machine runs; a text that is no number is none."""
+    """Whether the process *pid* of this machine runs; a text that is no number is none.
+
+    On Windows it always may: there signal 0 is no question but a Ctrl-C.
+    """
     if not pid.isdigit():
         return False
+    if sys.platform == "win32":
+        return True
     try:
         os.kill(int(pid), 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:
         return True

@@ -2,7 +2,8 @@
 
 A listing is trusted again only if the folder's modification time is the one read before listing,
 and lay more than two seconds before the listing: file systems keep times that coarsely, so a
-younger folder may have changed unseen.
+younger folder may have changed unseen. A folder that is there and cannot be read is an error: as an
+empty one it would hide a test's own recordings, and another's would be served in their place.
 """
 
 from __future__ import annotations
@@ -15,7 +16,11 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 
+from cas_llm.store.files import cannot_read
+
 SETTLED_NS = 2_000_000_000
+
+_NOT_THERE = (FileNotFoundError, NotADirectoryError)
 
 _HEAD, _TAIL = 62, 64
 _WIDTH = (_HEAD + _TAIL) // 2
@@ -25,11 +30,18 @@ _HEX = re.compile(r"[0-9a-f]*\Z")
 
 
 def modified_ns(folder: str | Path) -> int:
-    """The folder's modification time in nanoseconds, or -1 if there is none."""
+    """The folder's modification time in nanoseconds, or -1 if there is none.
+
+    Raises:
+        StoreError: nobody can say.
+
+    """
     try:
         return os.stat(folder).st_mtime_ns  # noqa: PTH116 - on the path of every hit
-    except OSError:
+    except _NOT_THERE:
         return -1
+    except OSError as error:
+        raise cannot_read(Path(folder), error) from error
 
 
 class Listings:
@@ -44,7 +56,12 @@ class Listings:
         return tuple(self.starting(folder, ""))
 
     def starting(self, folder: str, prefix: str) -> Sequence[str]:
-        """The names in *folder* that start with *prefix*, sorted; none if it does not exist."""
+        """The names in *folder* that start with *prefix*, sorted; none if it does not exist.
+
+        Raises:
+            StoreError: it cannot be read.
+
+        """
         names = self._names(folder)
         if isinstance(names, Packed):
             return names.starting(prefix)
@@ -69,11 +86,18 @@ class Listings:
 
 
 def listing(folder: str) -> list[str]:
-    """The sorted names in *folder*; none if it cannot be read."""
+    """The sorted names in *folder*; none if there is no such folder.
+
+    Raises:
+        StoreError: it cannot be read.
+
+    """
     try:
         return sorted(os.listdir(folder))
-    except OSError:
+    except _NOT_THERE:
         return []
+    except OSError as error:
+        raise cannot_read(Path(folder), error) from error
 
 
 class Packed:

@@ -16,8 +16,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cas_llm.errors import StoreError
+from cas_llm.errors import ManifestInvalid
 from cas_llm.store import layout, likeness
+from cas_llm.store.files import cannot_read
 from cas_llm.store.folders import SETTLED_NS, modified_ns
 from cas_llm.store.likeness import Known
 from cas_llm.store.manifest import Manifest
@@ -158,6 +159,10 @@ class Index:
                 database = self._start_in_memory()
                 refresh(database)
                 return answer(database)
+            except BaseException:
+                # A folder that cannot be read: what was half done must not keep others waiting.
+                database.rollback()
+                raise
 
     def _open(self) -> sqlite3.Connection:
         if self._pid != os.getpid():
@@ -241,7 +246,7 @@ class Index:
                 continue
             try:
                 tape = self._manifest.load_tape(path)
-            except StoreError:
+            except ManifestInvalid:
                 # Reported by verify, and by whoever asks for this tape's own scope.
                 continue
             key = self._name(path)
@@ -277,8 +282,10 @@ def _folders(place: str) -> list[str]:
     try:
         with os.scandir(place) as entries:
             return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except OSError:
+    except FileNotFoundError:
         return []
+    except OSError as error:
+        raise cannot_read(Path(place), error) from error
 
 
 def _version_of(database: sqlite3.Connection) -> int:

@@ -25,6 +25,11 @@ def parse_shared(shard: str, name: str) -> Shared | None:
     return Shared(shard + rest, int(take), run, int(ordinal), digest)
 
 
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise cannot_read(Path(error.filename), error) from error
+
+
 class Manifest:
     """All tapes and shared entries of the store at `root`."""
 
@@ -71,23 +76,23 @@ class Manifest:
         return known
 
     def shared_of(self, key: str) -> tuple[Shared, ...]:
-        """The shared entries of *key*."""
+        """The shared entries of *key*; raises `StoreError` where they cannot be listed."""
         shard, rest = key[:2], key[2:] + "."
         names = self._listings.starting(f"{self.root}/{layout.SHARED}/{shard}", rest)
         entries = [parse_shared(shard, name) for name in names]
         return tuple([entry for entry in entries if entry])
 
     def tape_paths(self) -> Iterator[Path]:
-        """The files of all tapes."""
+        """The files of all tapes; raises `StoreError` where a folder cannot be read."""
         top = self.root / layout.TAPES
-        for folder, folders, names in os.walk(top):
+        for folder, folders, names in os.walk(top, onerror=_refuse):
             folders.sort()
             for name in sorted(names):
                 if name != layout.KEEP and not name.startswith("."):
                     yield Path(folder, name)
 
     def shared(self) -> Iterator[Shared]:
-        """All shared entries."""
+        """All shared entries; raises `StoreError` where a folder cannot be read."""
         top = f"{self.root}/{layout.SHARED}"
         for shard in listing(top):
             for name in listing(f"{top}/{shard}"):

@@ -59,15 +59,13 @@ def _connect(call: AsyncCall) -> AsyncCall:
         asked = Request(req.method.upper(), str(req.url), _wire_headers(req.headers))
         if not _may_count(asked, req.body, binding):
             return await call(connector, req, *args, **kwargs)
-        action = begin(binding, replace(asked, body=await _whole(req)))
-        action = await outcome_async(action)
+        action = await outcome_async(begin(binding, replace(asked, body=await _whole(req))))
         if isinstance(action, Serve):
             return ServedConnection(connector, req, action)
         for name in policy.CONTROL_HEADERS:
             req.headers.popall(name, None)
         if isinstance(action, Pass):
             return await call(connector, req, *args, **kwargs)
-        assert isinstance(action, Forward)
         exchange = _Exchange(action, asked.host)
         try:
             connection = await call(connector, req, *args, **kwargs)

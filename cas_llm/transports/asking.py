@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from http import HTTPStatus
 
-from cas_llm.session import Wait, refusals
-from cas_llm.session.actions import Action, Serve
+from cas_llm.session import Forward, Pass, Serve, Wait, refusals
+from cas_llm.session.actions import Action
 from cas_llm.session.bindings import Binding
 from cas_llm.transports.streams import pause
 from cas_llm.wire import Headers, Request
@@ -20,6 +20,9 @@ from cas_llm.wire import Headers, Request
 WAIT_SECONDS = 0.005
 _FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
 _BODILESS = frozenset({204, 304})
+
+Settled = Serve | Forward | Pass
+"""What an action comes to that has nobody to wait for."""
 
 _settled: ContextVar[bool] = ContextVar("cas_llm_settled", default=False)
 
@@ -48,7 +51,7 @@ def begin(binding: Binding, asked: Request) -> Action:
         return refusals.unusable(asked, error, binding.scope, binding.session.runtime)
 
 
-def outcome(action: Action) -> Action:
+def outcome(action: Action) -> Settled:
     """What becomes of *action* once nobody else makes the same call; waits in this thread."""
     while isinstance(action, Wait):
         while not action.over():
@@ -57,7 +60,7 @@ def outcome(action: Action) -> Action:
     return action
 
 
-async def outcome_async(action: Action) -> Action:
+async def outcome_async(action: Action) -> Settled:
     """See `outcome`; lets the event loop run meanwhile."""
     while isinstance(action, Wait):
         while not action.over():

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -17,15 +16,13 @@ from typing import Any
 
 from cas_llm import tripwire
 from cas_llm.patching import Ledger
-from cas_llm.session import Forward, Pass, Serve, Wait, policy
-from cas_llm.session.actions import Action, Mark
+from cas_llm.session import Forward, Pass, Serve, policy
+from cas_llm.session.actions import Mark
 from cas_llm.session.bindings import Binding, current
 from cas_llm.session.encodings import SAMPLES
-from cas_llm.transports.asking import begin
-from cas_llm.transports.streams import Streams, pause
+from cas_llm.transports.asking import begin, outcome, outcome_async
+from cas_llm.transports.streams import Streams
 from cas_llm.wire import Headers, Request
-
-_WAIT_SECONDS = 0.005
 
 DECIDED = "cas_llm_decided"
 """The extension of a request that a session has decided on: the transport below only sends it."""
@@ -76,11 +73,7 @@ class Adapter:
 
     def handle(self, binding: Binding, call: Callable[[Any], Any], request: Any) -> Any:
         """The response to *request*: what *binding*'s session has, or what *call* brings."""
-        action = self._begin(binding, request, request.read())
-        while isinstance(action, Wait):
-            while not action.over():
-                time.sleep(_WAIT_SECONDS)
-            action = action.again()
+        action = outcome(begin(binding, to_wire(request, request.read())))
         if isinstance(action, Serve):
             return self._serve(action, request, self._streams.served(action))
         strip_controls(request)
@@ -90,21 +83,13 @@ class Adapter:
 
     async def handle_async(self, binding: Binding, call: Callable[[Any], Any], request: Any) -> Any:
         """See `handle`; *call* gives an awaitable."""
-        action = self._begin(binding, request, await request.aread())
-        while isinstance(action, Wait):
-            while not action.over():
-                await pause(_WAIT_SECONDS)
-            action = action.again()
+        action = await outcome_async(begin(binding, to_wire(request, await request.aread())))
         if isinstance(action, Serve):
             return self._serve(action, request, self._streams.served_async(action))
         strip_controls(request)
         if isinstance(action, Pass):
             return await call(request)
         return await self._forward_async(call, request, action)
-
-    @staticmethod
-    def _begin(binding: Binding, request: Any, body: bytes) -> Action:
-        return begin(binding, to_wire(request, body))
 
     def _serve(self, serve: Serve, request: Any, stream: Any) -> Any:
         return self._response(

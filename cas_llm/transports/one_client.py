@@ -7,7 +7,8 @@ request that names where it belongs, and hands every other request on untouched.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -57,11 +58,10 @@ def _recorded(name: str, is_async: bool) -> Callable[[Any], Any]:
             self.inner = inner
 
         def handle_request(self, request: Any) -> Any:
-            bind: Bind | None = request.extensions.pop(EXTENSION, None)
-            if bind is None or _is_mocked(self.inner, library):
-                return self.inner.handle_request(request)
-            request.extensions[DECIDED] = True
-            return adapter.handle(bind(), self._send, request)
+            with _decided(request) as bind:
+                if bind is None or _is_mocked(self.inner, library):
+                    return self.inner.handle_request(request)
+                return adapter.handle(bind(), self._send, request)
 
         def _send(self, request: Any) -> Any:
             with settled():
@@ -77,11 +77,10 @@ def _recorded(name: str, is_async: bool) -> Callable[[Any], Any]:
             self.inner = inner
 
         async def handle_async_request(self, request: Any) -> Any:
-            bind: Bind | None = request.extensions.pop(EXTENSION, None)
-            if bind is None or _is_mocked(self.inner, library):
-                return await self.inner.handle_async_request(request)
-            request.extensions[DECIDED] = True
-            return await adapter.handle_async(bind(), self._send, request)
+            with _decided(request) as bind:
+                if bind is None or _is_mocked(self.inner, library):
+                    return await self.inner.handle_async_request(request)
+                return await adapter.handle_async(bind(), self._send, request)
 
         async def _send(self, request: Any) -> Any:
             with settled():
@@ -93,6 +92,24 @@ def _recorded(name: str, is_async: bool) -> Callable[[Any], Any]:
     # Some transports are both sync and async, so the client says which is wanted.
     wanted: Any = RecordedAsyncTransport if is_async else RecordedTransport
     return lambda transport: transport if isinstance(transport, wanted) else wanted(transport)
+
+
+@contextmanager
+def _decided(request: Any) -> Iterator[Bind | None]:
+    """What `EXTENSION` of *request* holds; below, the request passes for one that is decided on.
+
+    Afterwards its extensions are what they were: the client gives them to the next hop of a
+    redirect, which must be asked about like any other request.
+    """
+    given = request.extensions
+    bind: Bind | None = given.get(EXTENSION)
+    if bind is not None:
+        rest = {name: value for name, value in given.items() if name != EXTENSION}
+        request.extensions = {**rest, DECIDED: True}
+    try:
+        yield bind
+    finally:
+        request.extensions = given
 
 
 def _is_mocked(transport: Any, library: Any) -> bool:

@@ -13,7 +13,7 @@ import copy
 import http.client
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import lru_cache
 from types import ModuleType
@@ -77,7 +77,6 @@ def _urlopen(call: Call) -> Call:
         body = body if isinstance(body, str | bytes | None) else whole
         if isinstance(action, Pass):
             return call(pool, method, url, body, sent, retries, *more, **named)
-        assert isinstance(action, Forward)
         live = _Live(pool, action, asked.host)
         with live:
             return call(live.pool, method, url, body, sent, retries, *more, **named)
@@ -232,8 +231,8 @@ def _whole(body: Any) -> bytes:
         body = body.read()
     if isinstance(body, str):
         return body.encode("utf-8")
-    if isinstance(body, bytes | bytearray | memoryview):
-        return bytes(body)
+    with suppress(TypeError):  # an array says numbers when it is iterated, and is sent as bytes
+        return bytes(memoryview(body))
     return b"".join(part.encode() if isinstance(part, str) else bytes(part) for part in body)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ guards: tuple[Guard, ...] = ()
 
 # An answer nobody closed may be collected, and its host let go, while this very thread holds it.
 _lock = threading.RLock()
-_held: dict[str, int] = {}
+_held: defaultdict[str, int] = defaultdict(int)
 _log: deque[Attempt] = deque(maxlen=LOG_LENGTH)
 _passed: set[tuple[str, str, str]] = set()
 _names: dict[str, tuple[str, ...]] = {}
@@ -113,15 +113,15 @@ def allowed(host: str) -> Iterator[None]:
     """
     name = plain_host(host)
     with _lock:
-        _held[name] = _held.get(name, 0) + 1
+        # In one step, with no call in it that lets the collector in: a count that came out too
+        # high would leave the host open for good.
+        _held[name] += 1
     try:
         yield
     finally:
         with _lock:
-            count = _held[name] - 1
-            if count:
-                _held[name] = count
-            else:
+            _held[name] -= 1
+            if not _held[name]:
                 del _held[name]
 
 
