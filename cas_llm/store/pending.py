@@ -137,9 +137,8 @@ class Pending:
         """Every pending answer, the oldest run's first; raises what `of_scope` does."""
         found: list[Waiting] = []
         for run, began in self._runs():
-            with contextlib.suppress(OSError):
-                for place in sorted((self.root / run / "entries").iterdir()):
-                    found.extend(self._entries(run, began, place))
+            for place in _listed(self.root / run / "entries"):
+                found.extend(self._entries(run, began, place))
         return sorted(found, key=lambda w: (w.began, w.run, w.scope, w.key, w.ordinal))
 
     def is_live(self, run: str) -> bool:
@@ -169,6 +168,7 @@ class Pending:
 
         Raises:
             ObjectCorrupt: one of them is gone or is not what its name says.
+            StoreError: one of them cannot be read.
 
         """
         path = self.root / run / "answers" / f"{digest}.json"
@@ -177,13 +177,16 @@ class Pending:
                 path = self.root / run / relative
                 _, shard, name = relative.split("/")
                 yield relative, check(read(path), shard + name.partition(".")[0], path)
-        except (OSError, ValueError, KeyError, TypeError, ObjectCorrupt) as error:
+        except (FileNotFoundError, ValueError, KeyError, TypeError, ObjectCorrupt) as error:
             raise ObjectCorrupt(
                 f"the pending answer {digest[:12]} is not whole: {path} is missing or was cut off; "
                 "it has to be recorded again: cas-llm pending drop",
                 digest=digest,
                 path=path,
             ) from error
+        except OSError as error:
+            # A fault that may pass is no reason to pay for the answer again.
+            raise cannot_read(path, error) from error
 
     def is_whole(self, run: str, digest: str) -> bool:
         """Whether every byte of the run's pending answer *digest* is there.
@@ -214,9 +217,10 @@ class Pending:
     def tidy(self) -> None:
         """Remove the folders of runs that hold no entry any more.
 
-        Nothing happens while a process stages an answer: its run may have no entry yet.
+        Nothing happens while a process stages an answer: its run may have no entry yet. What the
+        file system refuses is left to the next run.
         """
-        with contextlib.suppress(StoreError), self._while_nobody_writes() as age:
+        with contextlib.suppress(StoreError, OSError), self._while_nobody_writes() as age:
             for run, began in self._runs():
                 if time.time() - began < age:
                     continue
@@ -273,25 +277,18 @@ class Pending:
             self._writer.add(path, pretty({"began": time.time(), "pid": os.getpid()}))
 
     def _runs(self) -> list[tuple[str, float]]:
-        try:
-            folders = [path for path in self.root.iterdir() if (path / "entries").is_dir()]
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        except OSError as error:
-            # Not the same as none: what waits was paid for.
-            raise cannot_read(self.root, error) from error
+        folders = [path for path in _listed(self.root) if (path / "entries").is_dir()]
         return sorted(((folder.name, _began(folder)) for folder in folders), key=lambda r: r[1])
 
     def _entries(self, run: str, began: float, place: Path) -> Iterator[Waiting]:
         try:
             scope = json.loads(read(place / "scope.json"))["scope"]
-            names = sorted(path.name for path in place.iterdir())
         except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return
         except OSError as error:
             raise cannot_read(place, error) from error
-        for name in names:
-            if found := _ENTRY.match(name):
+        for path in _listed(place):
+            if found := _ENTRY.match(path.name):
                 yield Waiting(
                     run=run,
                     began=began,
@@ -300,8 +297,23 @@ class Pending:
                     ordinal=int(found["ordinal"]),
                     digest=found["digest"],
                     captured=found["how"] == "c",
-                    path=place / name,
+                    path=path,
                 )
+
+
+def _listed(folder: Path) -> list[Path]:
+    """What lies in *folder*, sorted; nothing where there is none.
+
+    Raises:
+        StoreError: it cannot be listed. That is not the same as none: what waits was paid for.
+
+    """
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise cannot_read(folder, error) from error
 
 
 def _began(folder: Path) -> float:

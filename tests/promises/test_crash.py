@@ -29,10 +29,11 @@ if sys.platform == "win32":
     pytest.skip("needs fork and SIGKILL", allow_module_level=True)
 
 from support.crash_work import WORKS, Bench, Found, Work, examine, laid_out
+from support.extent import extent
 from support.faults import Calls, Killing, quick_folder
 from support.forks import Child, Tell, fork
 
-SLOW = int(os.environ.get("CAS_LLM_KILLS") or 500)
+SLOW = extent(500, 10_000)
 RANDOM = 0.2
 """The part of all kills that strike at a random moment."""
 
@@ -207,7 +208,7 @@ def test_killed_at_any_step_the_store_is_whole_and_the_work_ends(kitchen):
 
 @pytest.mark.slow
 def test_killed_hundreds_of_times_nothing_is_torn_dangling_or_lost(kitchen):
-    """500 kills, or as many as CAS_LLM_KILLS says."""
+    """500 kills; under CAS_LLM_THOROUGH 10,000."""
     kill_all(kitchen, SLOW, seed=2)
 
 

@@ -15,6 +15,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+from support.extent import extent
 from support.projects import Project
 from support.stores import every_kind, files_of
 
@@ -99,10 +100,10 @@ def test_a_flipped_byte_of_any_file_is_seen(root: Path):
 
 
 @pytest.mark.slow
-def test_every_flipped_byte_of_every_file_is_seen(root: Path):
-    """All of it: each byte of every file, two or three bits of each."""
-    files, flips = flip_all(root, 1, lambda position: iter({0, 7, position % 8}))
-    print(f"{flips} bits in each byte of {files} files flipped: all seen at level {BYTES_LEVEL}")
+def test_flipped_bytes_of_every_file_are_seen(root: Path):
+    """Under CAS_LLM_THOROUGH each byte of every file, else each 17th: two or three bits of it."""
+    files, flips = flip_all(root, extent(17, 1), lambda position: iter({0, 7, position % 8}))
+    print(f"{flips} bits of {files} files flipped: all seen at level {BYTES_LEVEL}")
 
 
 def _shortened(whole: bytes) -> Iterator[bytes]:
@@ -215,9 +216,9 @@ def test_a_changed_character_of_a_name_is_seen(root: Path):
 
 
 @pytest.mark.slow
-def test_every_changed_character_of_every_name_is_seen(root: Path):
-    """Each character of every name, changed in up to three ways."""
-    seen, unseen = _rename_all(root, 1)
+def test_changed_characters_of_every_name_are_seen(root: Path):
+    """Under CAS_LLM_THOROUGH each character of every name, else each 11th, in up to three ways."""
+    seen, unseen = _rename_all(root, extent(11, 1))
     print(f"{seen} renames seen at level 3; {unseen} are other entries to all but git")
 
 

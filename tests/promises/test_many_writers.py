@@ -7,7 +7,6 @@ store afterwards, in the place where it is looked for.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections import Counter
@@ -21,6 +20,7 @@ if sys.platform == "win32":
 
 from support.crash_work import Bench, Found, look
 from support.desk import a_test, chat, key_of, said
+from support.extent import extent
 from support.faults import quick_folder
 from support.forks import Tell, fork
 
@@ -28,7 +28,7 @@ from cas_llm.session import Scope
 from cas_llm.store import Store
 
 WRITERS = 16
-SLOW = int(os.environ.get("CAS_LLM_CAPTURES") or 60)
+SLOW = extent(60, 1000)
 """How many captures each writer makes in the slow test."""
 
 
@@ -127,7 +127,7 @@ def check(root: Path, captures: int) -> None:
 
 
 def test_sixteen_processes_at_once_lose_nothing(place):
-    """A few captures each; the slow test makes 60, or as many as CAS_LLM_CAPTURES says."""
+    """A few captures each; the slow test makes 60, under CAS_LLM_THOROUGH 1,000."""
     check(place / "cache_store", 8)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
+from support.extent import extent
 from support.histories import (
     FIXTURE,
     Bench,
@@ -35,7 +36,7 @@ from cas_llm.store.repair import repair
 from cas_llm.store.tracked import compare
 from cas_llm.store.verify import verify
 
-FAST, MANY = 12, 1000
+FAST, MANY = 12, extent(200, 1000)
 BRANCHES = 50
 UNKNOWN_DAYS = 15
 """After so many days a prune no longer asks a branch what it needs."""
@@ -263,7 +264,7 @@ def many(count: int, folder: Path, material, check: Callable) -> Tally:
     "count",
     [
         pytest.param(FAST, id="a dozen pairs"),
-        pytest.param(MANY, id="a thousand pairs", marks=pytest.mark.slow),
+        pytest.param(MANY, id="many pairs", marks=pytest.mark.slow),
     ],
 )
 def test_any_two_branches_merge_without_conflict_and_every_test_replays(

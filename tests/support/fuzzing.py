@@ -2,29 +2,29 @@
 
 Drawing is slow and shrinks well, bending is fast: a batch is one document and its mutants, told by
 a seed that hypothesis draws too, so that a failure is repeated and made small as usual.
-``CAS_LLM_FUZZ`` is how many executions all fuzz tests make together; without it they are few and
+All fuzz tests together make a million executions under ``CAS_LLM_THOROUGH``; else they are few and
 the same on every run.
 """
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from support.extent import THOROUGH, extent
 
 BATCH = 24
-FEW = 6_000
+FEW, ALL = 6_000, 1_000_000
 
 T = TypeVar("T")
 
 
 def wanted(share: float) -> int:
     """How many executions a test with this *share* of all makes."""
-    return max(BATCH, int(int(os.environ.get("CAS_LLM_FUZZ") or FEW) * share))
+    return max(BATCH, int(extent(FEW, ALL) * share))
 
 
 def fuzz(
@@ -43,7 +43,7 @@ def fuzz(
         max_examples=-(-total // BATCH),
         deadline=None,
         database=None,
-        derandomize=not os.environ.get("CAS_LLM_FUZZ"),
+        derandomize=not THOROUGH,
         phases=[Phase.explicit, Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )
