@@ -200,11 +200,21 @@ def _print(done: Edited, store: Store) -> None:
 
 def _chosen(held: Catalogue, key: str, test: str, ordinal: int) -> Entry:
     """The one current answer of *key*, in *test* where one is named."""
-    found = []
-    for entry in held.entries:
-        places = [n for n in entry.namings if n.current and _wanted(n, test, ordinal)]
-        if entry.key == key and places:
-            found.append((entry, places))
+    wanted = [
+        (entry, [n for n in entry.namings if n.current and _wanted(n, test, ordinal)])
+        for entry in held.entries
+        if entry.key == key
+    ]
+    takes: dict[tuple[str, int], int] = {}
+    for _, places in wanted:
+        for n in places:
+            takes[n.scope, n.ordinal] = max(n.take, takes.get((n.scope, n.ordinal), 0))
+    # A test whose text was changed has a tape in use for each text; the last one's is meant.
+    found = [
+        (entry, latest)
+        for entry, places in wanted
+        if (latest := [n for n in places if n.take == takes[n.scope, n.ordinal]])
+    ]
     if not found:
         raise CasLLMError(
             f"no current answer of {naming.short(key)}"

@@ -40,6 +40,7 @@ def tell_use(run: Run, scope: Scope, use: Use) -> None:
             "answer": list(use.answer),
             "fresh": use.fresh,
             "within": [list(pair) for pair in use.within],
+            "tape": use.tape,
         },
     )
 

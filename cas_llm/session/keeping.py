@@ -98,7 +98,14 @@ def shared_entry(asked: Asked, digest: str, runtime: Runtime) -> Shared:
 
 
 def note(
-    asked: Asked, digest: str, ordinal: int, answer: Answer, runtime: Runtime, *, fresh: bool
+    asked: Asked,
+    digest: str,
+    ordinal: int,
+    answer: Answer,
+    runtime: Runtime,
+    *,
+    fresh: bool,
+    tape: str = "",
 ) -> Use:
     """Note in the scope that it was given this answer; a child process tells its parent too."""
     use = Use(
@@ -110,6 +117,7 @@ def note(
         answer=answer.answer,
         fresh=fresh,
         body=asked.record.body if asked.mode.records else None,
+        tape=tape,
     )
     asked.scope.use(use)
     if asked.scope.joined:

@@ -20,11 +20,15 @@ from cas_llm.store.pick import Recorded
 
 
 class Found(NamedTuple):
-    """An answer for this ask: which ordinal of its sequence, and whether it is still pending."""
+    """An answer for this ask: which ordinal of its sequence, and whether it is still pending.
+
+    `tape` is the digest of the tape it was found on, if it was one.
+    """
 
     digest: str
     ordinal: int
     pending: bool = False
+    tape: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def find(asked: Asked, runtime: Runtime, exhausted: str) -> Found | Absent:
         if ordinal is None:
             asked.scope.give_back(runtime.run, asked.key, number)
             return Absent(sequence, held=len(sequence.digests))
-        return Found(sequence.digests[ordinal - 1], ordinal)
+        return Found(sequence.digests[ordinal - 1], ordinal, tape=_tape_of(sequence))
     waiting = _captured_before(asked, runtime)
     sequence = None if waiting else recorded(asked, runtime)
     known = waiting or (dict(enumerate(sequence.digests, 1)) if sequence else {})
@@ -79,12 +83,17 @@ def find(asked: Asked, runtime: Runtime, exhausted: str) -> Found | Absent:
     found = _among(known, asked, exhausted)
     if found is not None:
         pending = bool(waiting) and not runtime.store.objects.has(found[1])
-        return Found(found[1], found[0], pending=pending)
+        tape = _tape_of(sequence) if sequence and found[1] in sequence.digests else ""
+        return Found(found[1], found[0], pending, tape)
     return (
         _waiting_for(asked, runtime, known)
         or _told(asked, runtime, exhausted)
         or Absent(sequence, held=len(known))
     )
+
+
+def _tape_of(sequence: Recorded) -> str:
+    return sequence.tape.digest if sequence.tape else ""
 
 
 def find_captured(asked: Asked, runtime: Runtime) -> Found | None:

@@ -175,7 +175,15 @@ class Session:
         response = answer.response
         if found.digest:
             fresh = found.pending or (asked.mode.records and self._is_fresh(found))
-            keeping.note(asked, found.digest, found.ordinal, answer, self.runtime, fresh=fresh)
+            keeping.note(
+                asked,
+                found.digest,
+                found.ordinal,
+                answer,
+                self.runtime,
+                fresh=fresh,
+                tape=found.tape,
+            )
             if fresh and asked.scope.staged and not found.pending:
                 self._wait_too(asked, found)
         counting.hit(asked, found, answer, self.runtime)

@@ -33,7 +33,10 @@ class Kind(Enum):
 
 
 class Use(NamedTuple):
-    """One answer a scope was given: which ask of which request, and what a tape says of it."""
+    """One answer a scope was given: which ask of which request, and what a tape says of it.
+
+    `tape` is the digest of the tape that it was found on.
+    """
 
     order: int
     key: str
@@ -44,6 +47,7 @@ class Use(NamedTuple):
     fresh: bool
     body: Any = None
     within: tuple[tuple[str, str], ...] = ()
+    tape: str = ""
 
 
 @dataclass(eq=False)

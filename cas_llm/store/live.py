@@ -47,15 +47,22 @@ class Entries:
 
 @dataclass(frozen=True)
 class CompleteRun:
-    """What a run of all tests, all of which passed, tells of the scopes it opened.
+    """What runs tell of the scopes that passed in them.
 
-    `tapes` are the digests of all tapes that served it, `scopes` the names of the scopes that were
-    served, and `gone` those of tests that are no longer there.
+    `tapes` are the digests of all tapes that served them, `scopes` the names of the scopes that
+    were served, and `gone` those of tests that are no longer there. `had` are the tapes that a
+    scope had then: of one that got another one since, the runs tell nothing.
     """
 
     scopes: frozenset[str] = frozenset()
     tapes: frozenset[str] = frozenset()
     gone: frozenset[str] = frozenset()
+    had: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def tells_of(self, scope: str, tapes: Iterable[Tape]) -> bool:
+        """Whether what the runs saw of *scope* still holds, now that it has *tapes*."""
+        had = self.had.get(scope)
+        return had is None or all(tape.digest in had for tape in tapes)
 
 
 UNKNOWN = CompleteRun()
@@ -69,10 +76,12 @@ def dead(entries: Entries, run: CompleteRun = UNKNOWN) -> dict[str, str]:
         scopes.setdefault(tape.scope, {})[name] = tape
     for scope, own in scopes.items():
         used = {name for name, tape in own.items() if tape.digest in run.tapes}
-        if scope in run.gone:
+        told = run.tells_of(scope, own.values())
+        if scope in run.gone and told:
             found |= dict.fromkeys(own.keys() - used, GONE)
             continue
-        kept = _used(own, used) if scope in run.scopes and used else used | _unopposed(own)
+        is_known = scope in run.scopes and used and told
+        kept = _used(own, used) if is_known else used | _unopposed(own)
         found |= dict.fromkeys(own.keys() - kept, SUPERSEDED)
     keys: dict[str, dict[str, Shared]] = {}
     for name, entry in entries.shared.items():

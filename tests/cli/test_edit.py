@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from support.recordings import ask, block, client, fill, key_of
 from cas_llm.cli import naming
 from cas_llm.cli.catalogue import catalogue
 from cas_llm.cli.edit import body_change, edit_answer, in_editor, text_change
-from cas_llm.errors import CasLLMError, ConfigError, ObjectCorrupt, SecretFound
-from cas_llm.store import Store
+from cas_llm.errors import CasLLMError, ConfigError, ObjectCorrupt, SecretFound, StoreError
+from cas_llm.store import Store, Tape
 
 
 @pytest.fixture
@@ -154,3 +155,21 @@ def test_a_damaged_answer_is_named_and_not_passed_over(store: Store, damage) -> 
     damaged = damage(store, "flow")
     with pytest.raises(ObjectCorrupt, match=damaged.name):
         edit_answer(store, key, text_change("x"))
+
+
+def test_of_a_test_that_was_rewritten_the_last_texts_answer_is_edited(store: Store) -> None:
+    """Each text of a test has a tape in use; the tape of the highest take is meant."""
+    (old,) = store.manifest.tapes_of("use::two")
+    other = next(e for e in catalogue(store).entries if e.key == key_of(store, "flow")).digest
+    turns = (replace(old.turns[0], digest=other), *old.turns[1:])
+    store.add_tape(Tape(old.scope, old.take + 1, "another text", turns))
+    key = old.turns[0].key
+    assert edit_answer(store, key, text_change("Edited."), test="two", ordinal=1).old == other
+
+
+def test_nothing_is_edited_beside_a_tape_that_cannot_be_read(store: Store) -> None:
+    """It may name the very answer; what to do is said."""
+    key, path = key_of(store, "same"), next(store.manifest.tape_paths())
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(StoreError, match=r"nobody knows whether it uses[\s\S]*verify --repair"):
+        edit_answer(Store(store.root), key, text_change("x"))
