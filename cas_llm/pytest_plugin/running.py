@@ -26,10 +26,11 @@ from cas_llm.pytest_plugin.choosing import (
     run_settings,
     settings_for,
 )
+from cas_llm.pytest_plugin.extent import Watched, extent_of
 from cas_llm.pytest_plugin.fixtures import WideFixtures
 from cas_llm.pytest_plugin.origins import origin_of
 from cas_llm.pytest_plugin.verdicts import RunningTest
-from cas_llm.session import Kind, Scope, Session, families
+from cas_llm.session import Kind, Scope, Session, families, usage
 from cas_llm.session.bindings import Binding, current, pop, push
 from cas_llm.session.closing import borrows, passed, unplayed
 from cas_llm.session.placeholders import Placeholders
@@ -56,6 +57,8 @@ class Running:
         self.runtime: Runtime = self.base.runtime
         self.fixtures = WideFixtures(config.rootpath)
         self.tests: dict[str, dict[str, Any]] = {}
+        self.scopes: dict[str, dict[str, list[str]]] = {}
+        self.extent = Watched(config)
         self.totals = {"new_recordings": 0, "new_tapes": 0}
         self.borrowers: list[str] = []
         self.ties: dict[str, list[str]] = {}
@@ -83,9 +86,13 @@ class Running:
         for item in items:
             count = self._names[item.nodeid] = self._names.get(item.nodeid, 0) + 1
             item.stash[_NAME] = item.nodeid if count == 1 else f"{item.nodeid}#{count}"
+            self.extent.collect(item.stash[_NAME], item)
             names = getattr(item, "fixturenames", None)
             if names is not None and overrides_config(item):
                 names.insert(0, "_cas_llm_settings")
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        self.extent.leave_out(len(items))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(
@@ -154,6 +161,7 @@ class Running:
         problems = self.runtime.log.problems[test.problems_before + test.told :]
         if problems and verdicts.tell(problems, report, call, self.config.rootpath):
             test.told += len(problems)
+        self.extent.report(item.stash.get(_NAME, item.nodeid), report)
         expected = hasattr(report, "wasxfail") and report.skipped
         test.passing = test.passing and (report.passed or expected)
         if call.when == "teardown":
@@ -173,6 +181,8 @@ class Running:
             if self.settings.mode.records or scope.recorded:
                 with self._telling():
                     self._keep(scope)
+            with contextlib.suppress(CasLLMError):
+                self._note_usage(scope)
         with self._telling():
             self.runtime.store.flush()
         stray = (
@@ -197,6 +207,7 @@ class Running:
         # Several workers opened one fixture.
         document["ties"] = {scope: [*dict.fromkeys(t)] for scope, t in document["ties"].items()}
         write_last_run(self.runtime.store, document["problems"])
+        usage.note(self.runtime.store, document.pop("scopes"), extent_of(document.pop("extent")))
         summary.show(terminalreporter, document, self.config)
 
     def document(self) -> dict[str, Any]:
@@ -216,6 +227,8 @@ class Running:
             "borrowers": list(self.borrowers),
             "ties": dict(self.ties),
             "tests": dict(self.tests),
+            "scopes": dict(self.scopes),
+            "extent": self.extent.document(),
         }
 
     def stop(self) -> None:
@@ -337,6 +350,20 @@ class Running:
             "used": [{"key": use.key, "digest": use.digest} for use in scope.in_order()],
         }
         self._note_tie(scope)
+        if passed:
+            self._note_usage(scope)
+
+    def _note_usage(self, scope: Scope) -> None:
+        """Note which tapes served a scope that passed, and which it has now."""
+        if scope.uses and scope.kind is not Kind.SHARED:
+            own = self.runtime.store.manifest.tapes_of(scope.name)
+            served = {use.tape for use in scope.uses.values()} - {""}
+            before = {tape.digest for tape in scope.tapes(self.runtime.store)}
+            had = [tape.digest for tape in own]
+            self.scopes[scope.name] = {
+                "tapes": sorted(served | (set(had) - before)),
+                "had": had,
+            }
 
     def _note_tie(self, scope: Scope) -> None:
         if tied := pick.tied(scope.tapes(self.runtime.store), scope.source):

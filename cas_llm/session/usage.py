@@ -30,7 +30,7 @@ class Extent:
     """How much of the project a run covered.
 
     `narrowed` are the reasons why it was not all of it; `outcomes` what became of each test that
-    ran; `collected` the scopes of all tests there are, and `fixtures` the names of all fixtures.
+    ran; `collected` the scopes of all tests there are, `fixtures` the fixtures they ask for.
     """
 
     narrowed: tuple[str, ...] = ()
@@ -104,8 +104,9 @@ def read(store: Store) -> Usage:
         document = parse(_path(store.root).read_bytes())
         if document["format"] != FORMAT:
             return Usage()
+        scopes = document["scopes"].items()
         return Usage(
-            {name: {"tapes": s["tapes"], "had": s["had"]} for name, s in document["scopes"].items()},
+            {name: {"tapes": one["tapes"], "had": one["had"]} for name, one in scopes},
             {name: tuple(tapes) for name, tapes in document["gone"].items()},
             float(document["completed"]),
             tuple(document["lacks"]),

@@ -37,6 +37,9 @@ CREATE INDEX turns_path ON turns (path);
 CREATE INDEX tapes_folder ON tapes (folder);
 """
 
+# A damaged file may have its damage told in bytes that are no text.
+_UNUSABLE = (sqlite3.Error, UnicodeError)
+
 Answer = TypeVar("Answer")
 
 
@@ -153,7 +156,7 @@ class Index:
                 refresh(database)
                 database.commit()
                 return answer(database)
-            except sqlite3.Error as error:
+            except _UNUSABLE as error:
                 # Locked by another process, damaged, or on a full disk: derived data, so anew.
                 # Closed first, as an open transaction would lock other processes out for good.
                 with contextlib.suppress(sqlite3.Error):
@@ -190,7 +193,7 @@ class Index:
                 # Read-only, or locked. A file another process writes must not be removed: SQLite
                 # would apply its journal to the next one of that name.
                 return None
-            except sqlite3.DatabaseError:
+            except _UNUSABLE:
                 with contextlib.suppress(OSError):
                     self._file.unlink(missing_ok=True)
         return None
@@ -204,7 +207,7 @@ class Index:
                 if _version_of(database) != _VERSION:
                     _make_anew(database)
                 database.commit()
-        except sqlite3.Error:
+        except _UNUSABLE:
             database.close()
             raise
         return database
