@@ -165,6 +165,15 @@ def test_bytes_that_are_not_utf_8_are_refused():
         parse(b'["\xff"]')
 
 
+@pytest.mark.parametrize("deep", ["[" * 199 + "]" * 199, '{"a":' * 199 + "1" + "}" * 199])
+def test_a_body_may_be_nested_two_hundred_deep(deep):
+    """However many brackets stand beside each other; one level more is too deep."""
+    beside = ",".join(["[]", "{}"] * 150)
+    parse(f"[{beside},{deep},{beside}]".encode())
+    with pytest.raises(NotCanonical, match="nested deeper than 200"):
+        parse(f"[{beside},[{deep}],{beside}]".encode())
+
+
 def test_brackets_in_strings_are_not_nesting():
     """Depth counts structure, not text."""
     assert parse(orjson.dumps(["[" * 500])) == ["[" * 500]

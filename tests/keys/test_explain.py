@@ -116,6 +116,12 @@ def test_a_field_of_a_multipart_body_is_compared_as_text():
         ("item-17 of it", "item-18 of it", "counter"),
         (1700000000, 1700000100, "time"),
         (1700000000.5, 1700000100.5, "time"),
+        (10**9, 10**11 - 1, "time"),
+        (10**9 - 1, 10**9, ""),
+        (10**9, 10**11, ""),
+        (10**12, 10**14 - 1, "time"),
+        (10**12 - 1, 10**14, ""),
+        (10**9, None, ""),
         (0, 1, ""),
         ("hello", "world", ""),
         (True, 1, ""),
@@ -138,6 +144,115 @@ def test_one_cause_has_one_name():
     assert made(3, "You are a pilot.", "You are a pilot. Be brief.") == base
     assert made(0, "You are kind.", "You are kind. Be long.") != base
     assert made(0, "at 10:00", "at 10:01") == made(1, "it is 11:00", "it is 12:30")
+
+
+def test_a_cause_is_the_change_alone():
+    """What stands around it, before and behind, doesn't count; the member and each side do."""
+
+    def made(old, new, name="c"):
+        return cause(compare({"body": {name: old}}, {"body": {name: new}}, lambda _: None)[0])
+
+    base = made("You are kind today.", "You are cruel today.")
+    assert made("We were kind tomorrow!", "We were cruel tomorrow!") == base
+    others = [
+        made("You are kind today.", "You are cruel today.", "d"),
+        made("You are calm today.", "You are cruel today."),
+        made("You are kind today.", "You are calm today."),
+        made("You are kind today.", "You are today."),
+        made(1, 2),
+        made(None, 2),
+        made(1, None),
+    ]
+    assert len({base, *others}) == len(others) + 1
+
+
+def test_a_cause_is_made_of_whole_words():
+    """ "kind" for "king" is not what "bad" for "bag" is, though the same letters changed."""
+    causes = [
+        cause(compare({"body": {"c": old}}, {"body": {"c": new}}, lambda _: None)[0])
+        for old, new in (
+            ("He is kind.", "He is king."),
+            ("He is bad.", "He is bag."),
+            ("He likes it.", "He bikes it."),
+            ("He makes it.", "He bakes it."),
+        )
+    ]
+    assert len(set(causes)) == 4
+
+
+def test_the_cause_of_a_volatile_value_is_its_place_and_kind():
+    """Whatever the two values are, in whichever item of the list."""
+    found = differences({"m": ["x", {"c": "at 10:00"}]}, {"m": ["x", {"c": "at 10:01"}]})
+    assert [cause(one) for one in found] == ["$.m[*].c changed time"]
+
+
+def test_what_came_and_what_went_are_two_causes():
+    """A member that only one side has is known by that side's value."""
+    came, went, other = (
+        cause(compare({"body": old}, {"body": new}, lambda _: None)[0])
+        for old, new in (({}, {"a": 1}), ({"a": 1}, {}), ({}, {"a": 2}))
+    )
+    assert came.startswith("$.a added ")
+    assert went.startswith("$.a removed ")
+    assert len({came, went, other}) == 3
+
+
+@pytest.mark.parametrize(("old", "new"), [(["a"], "a"), ("a", ["a"]), ({"a": 1}, "a"), ([1], {})])
+def test_a_value_of_another_kind_is_one_difference(old, new):
+    """A list in place of a text is not compared item by item."""
+    assert paths({"a": old}, {"a": new}) == [("$.a", "changed")]
+
+
+NUMBERS = "one two three four five six seven eight nine ten"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "limit", "shown"),
+    [
+        (f"{NUMBERS} eleven", f"{NUMBERS} twelve", 20, ("…ten eleven", "…ten twelve")),
+        (NUMBERS, NUMBERS.replace("five", "V"), 20, ("…four five six s…", "…four V six s…")),
+        (NUMBERS, NUMBERS.replace("one", "ONE"), 20, ("one two t…", "ONE two t…")),
+        (NUMBERS, NUMBERS.replace("ten", "TEN"), 20, ("…nine ten", "…nine TEN")),
+        (
+            "x" * 50 + "a" + "x" * 50,
+            "x" * 50 + "b" + "x" * 50,
+            20,
+            ("…xxxxxxaxxxxxx…", "…xxxxxxbxxxxxx…"),
+        ),
+        (
+            "z" * 30 + " ab " + "q" * 16,
+            "z" * 30 + " ab " + "r" * 17,
+            20,
+            ("…ab " + "q" * 16, "…ab " + "r" * 15 + "…"),
+        ),
+        (NUMBERS, "", 20, ("one two three four …", "")),
+        (
+            NUMBERS,
+            NUMBERS.replace("five", "a rather long text in between"),
+            20,
+            ("…four five six s…", "…four a rather long…"),
+        ),
+    ],
+)
+def test_the_window_stands_over_what_differs(old, new, limit, shown):
+    """A word before, a word behind, and dots only where something was cut off."""
+    assert shorten_pair(old, new, limit) == shown
+
+
+def test_a_pair_is_shown_whole_up_to_the_limit():
+    """At the limit nothing is cut; one character more is."""
+    assert shorten_pair("a" * 20, "b" * 20, 20) == ("a" * 20, "b" * 20)
+    assert shorten_pair("a" * 21, "b", 20) == ("a" * 19 + "…", "b")
+
+
+def test_a_value_is_shown_on_one_line():
+    """Line breaks as they are written in JSON, members in order, letters as they are."""
+    assert short("a\r\nb") == "a\\r\\nb"
+    assert short({"b": 1, "a": "é"}) == '{"a": "é", "b": 1}'
+    assert short("a" * 60) == "a" * 60
+    assert short("a" * 61) == "a" * 59 + "…"
+    assert short("ab cd ef", 6) == "ab cd…"
+    assert short(ABSENT) == ""
 
 
 def test_a_pair_is_cut_around_where_it_parts():

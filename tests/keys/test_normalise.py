@@ -35,6 +35,12 @@ UUIDS = [f"{n:08x}-0000-4000-8000-00000000abcd" for n in range(3)]
         ("ignore:$.a.b", {"a": '{"b": 1, "c": 1.50}'}, {"a": '{"c":1.5}'}),
         ("ignore:$.a[0]", {"a": [1, 2]}, {"a": [2]}),
         ('ignore:$["x y"]', {"x y": 1}, {}),
+        ("ignore:$['x y']", {"x y": 1, "x": 2}, {"x": 2}),
+        ("ignore:$.a[*]", {"a": {"b": 1, "c": 2}}, {"a": {}}),
+        ("ignore:$.*.b", {"a": {"b": 1, "c": 2}, "d": {"b": 3}}, {"a": {"c": 2}, "d": {}}),
+        ("ignore:$.a.b", {"a": [{"b": 1}], "b": 2}, {"a": [{"b": 1}], "b": 2}),
+        ("ignore:$.a[0]", {"a": {"0": 1}}, {"a": {"0": 1}}),
+        ("ignore:$[1].a", [{"a": 1}, {"a": 2}], [{"a": 1}, {}]),
         ("elide:store", {"store": False, "a": 1}, {"a": 1}),
         ("elide:store", {"store": True}, {"store": True}),
         ("elide:t", {"t": 0}, {"t": 0}),
@@ -99,6 +105,8 @@ def test_a_normaliser_is_idempotent(rule):
         ("ignore:$.a[x]", "not a JSON path"),
         ("ignore:$", "whole body"),
         ("regex:abc", "malformed"),
+        ("regex:abc=>", "malformed"),
+        ("regex:=>abc", "malformed"),
         ("regex:(=>x", "bad pattern"),
         ("elide:a={", "the value is not JSON"),
         ("os.path:join", "lacks its version"),
@@ -111,6 +119,19 @@ def test_a_bad_rule_is_one_clear_error(rule, message):
     """It says what is wrong, and what would be right."""
     with pytest.raises(ConfigError, match=message.replace("(", r"\(")):
         normaliser(rule)
+
+
+@pytest.mark.parametrize(
+    ("path", "rest"), [("a.b", "'a.b'"), ("$.a[x]", "'a[x]'"), ("$.a b", "'a b'"), ("$.a.", "'a.'")]
+)
+def test_a_bad_path_says_where_it_goes_wrong(path, rest):
+    """From the last character that could be read."""
+    with pytest.raises(ConfigError) as raised:
+        steps_of(path)
+    assert str(raised.value) == (
+        f"{path!r} is not a JSON path: it can't be read from {rest} on; "
+        "write one like $.messages[*].content"
+    )
 
 
 def test_a_function_of_the_projects_own_must_return_json():

@@ -69,6 +69,15 @@ def test_a_long_list_of_tools_is_one_part_in_canonical_form():
     assert split({"tools": tools[:2]})[1] == {}
 
 
+def test_a_list_of_tools_is_long_from_2049_bytes_on():
+    """What counts is its canonical form."""
+    room = 2048 - len(canonical([{"name": ""}]))
+    for more, is_part in ((0, False), (1, True)):
+        tools = [{"name": "t" * (room + more)}]
+        assert len(canonical(tools)) == 2048 + more
+        assert ("$cas:part" in split({"tools": tools})[0]["tools"]) is is_part
+
+
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
 def test_media_is_split_and_decoded(encode):
     """The part is the picture itself; its marker says how it was written."""

@@ -163,6 +163,18 @@ def test_a_body_without_a_canonical_form_is_keyed_by_its_bytes(text):
     assert record.body is None
 
 
+@pytest.mark.parametrize("text", [b' {"a": 1}', b'"a"', b"7", b"null"])
+def test_json_that_does_not_say_so_is_json_where_nothing_else_is_said(text):
+    """Any value without a content type; under another one only what looks like an object."""
+    bare = load_record(record_of(text, headers=()).data)
+    assert bare["body"] == json.loads(text)
+    plain = load_record(record_of(text, headers=(("content-type", "text/plain"),)).data)
+    assert "body" not in plain
+    assert plain["bytes"]["type"] == "text/plain"
+    sent = record_of(b'{"a": 1}', headers=(("content-type", "text/plain"),))
+    assert load_record(sent.data)["body"] == {"a": 1}
+
+
 def test_a_compressed_body_is_keyed_by_what_is_in_it():
     """gzip writes the time of day into its output."""
     body = b'{"a":1}'
@@ -207,6 +219,31 @@ def test_no_secret_is_left_wherever_it_was(body, more):
     assert b"hush" not in record.data
     assert not any(b"hush" in part.data for part in record.parts.values())
     assert record.redacted == ("test",)
+
+
+def test_a_secret_in_a_text_of_windows_is_replaced():
+    """UTF-16 with its mark, as an upload; without the mark two-byte text is no text to look at."""
+    marked = b"\xff\xfe" + "a hush é".encode("utf-16-le")
+    record = record_of(marked, headers=(), redact=hush)
+    [part] = record.parts.values()
+    assert part.data == b"\xff\xfe" + "a [cas-llm:test:1] é".encode("utf-16-le")
+    assert record.redacted == ("test",)
+    for other in (marked[2:], marked + b"x"):
+        record = record_of(other, headers=(), redact=hush)
+        assert [part.data for part in record.parts.values()] == [other]
+        assert record.redacted == ()
+
+
+def test_bytes_around_a_secret_stay_as_they_are():
+    """A body that is no UTF-8 is redacted where it is text."""
+    record = record_of(b"\xff\x80 hush \xfe", headers=(), redact=hush)
+    assert [part.data for part in record.parts.values()] == [b"\xff\x80 [cas-llm:test:1] \xfe"]
+
+
+def test_the_class_of_a_placeholder_that_was_sent_is_not_what_was_found():
+    """Only what this redaction put in is told."""
+    body = {"a": "[cas-llm:other:1] hush"}
+    assert record_of(body, redact=hush).redacted == ("test",)
 
 
 def test_a_redacted_request_keys_the_same_when_nothing_is_found():

@@ -167,6 +167,30 @@ def test_damaged_notes_are_no_notes(content, store: Store, settled, examined) ->
     assert len(examined) == 2 * count
 
 
+def test_notes_outlive_any_number_of_passes(store: Store, settled, examined) -> None:
+    """Each pass reads the one file that was touched, and keeps what it knows of the others."""
+    run(store)
+    paths = sorted((store.root / "objects").rglob("*.json"))
+    for path in [*paths, *paths]:
+        time.sleep(0.02)
+        os.utime(path)
+        examined.clear()
+        assert run(store) == []
+        assert len(examined) == 1
+
+
+@pytest.mark.parametrize("what", ["\ud800", object(), {1: 2}])
+def test_what_cannot_be_noted_is_not_noted(tmp_path: Path, what: object) -> None:
+    """Without an error: it would only have spared reading."""
+    place = tmp_path / "verified" / "x.json"
+    place.parent.mkdir()
+    noted.note(place, "by", what)
+    assert noted.recall(place, "by") is None
+    noted.note(place, "by", ["\u00e9"])
+    assert noted.recall(place, "by") == ["\u00e9"]
+    assert noted.recall(place, "another") is None
+
+
 def test_where_nothing_can_be_written_all_is_read(store: Store, settled, examined) -> None:
     """A read-only checkout is verified, and stays as it is."""
     local = store.root / ".local"

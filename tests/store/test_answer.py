@@ -265,6 +265,16 @@ def test_the_fast_way_writes_what_the_standard_library_does(value):
     assert pretty(value) == text.encode("utf-8", "backslashreplace")
 
 
+@pytest.mark.parametrize(
+    "number",
+    [1e16, 1e22, 1e-7, 5e-324, 0.0001, 0.001, 999999.5, 1e6, 100000.0, -0.0, 2**64, -(2**70)],
+)
+def test_a_number_is_written_as_the_standard_library_does(number):
+    """Alone and inside, whatever orjson would make of it."""
+    for value in ({"a": number}, {"a": [{"b": number}]}, [number]):
+        assert pretty(value) == (json.dumps(value, indent=2) + "\n").encode()
+
+
 def test_a_changed_body_is_refused_with_the_file_and_the_command():
     """The body's own digest is checked, so a parser's change cannot alter an answer."""
     for body in (b'{"a":1}', b'{"a": 1}', b"text"):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 import threading
 
 import pytest
@@ -48,6 +49,19 @@ def test_replace_puts_new_bytes_in_place(writer, tmp_path):
     writer.replace(tmp_path / "a" / "b", b"two")
     assert (tmp_path / "a" / "b").read_bytes() == b"two"
     assert left(tmp_path) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs modes")
+def test_what_is_written_is_no_program(writer, tmp_path):
+    """Readable and writable as the user's mask says, never executable."""
+    before = os.umask(0o027)
+    try:
+        writer.add(tmp_path / "a", b"x")
+        writer.mark(tmp_path / "b")
+        writer.replace(tmp_path / "c", b"x")
+    finally:
+        os.umask(before)
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in "abc"] == [0o640] * 3
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])

@@ -307,6 +307,70 @@ def test_alike_ranks_by_api_and_path_and_then_model(store):
     assert later in store.index.alike("openai", "/v1/chat", "a")
 
 
+def test_the_first_scope_of_each_key_is_told(store):
+    """The smallest name among those whose tapes hold it; keys that no tape holds are left out."""
+    store.add_tape(tape("tests/b.py::t", KEY, OTHER))
+    store.add_tape(tape("tests/a.py::t", KEY))
+    store.add_tape(tape("tests/c.py::t", OTHER, take=3))
+    assert store.index.first_scopes([KEY, OTHER, DIGEST]) == {
+        KEY: "tests/a.py::t",
+        OTHER: "tests/b.py::t",
+    }
+    assert store.index.first_scopes([OTHER]) == {OTHER: "tests/b.py::t"}
+    assert store.index.first_scopes([]) == {}
+
+
+def test_calls_made_within_a_body_are_found_too(store):
+    """By their key and by their answer."""
+    inner, answered = digest_of(b"inner"), digest_of(b"answered")
+    turns = (Turn(KEY, DIGEST, within=((inner, answered),)),)
+    path = store.add_tape(Tape("tests/a.py::t", 0, "", turns))
+    assert store.index.tapes_with(inner) == store.index.tapes_naming(answered) == [path]
+
+
+def record(api, path, model):
+    return json.dumps({"api": api, "path": path, "body": {"model": model}}).encode()
+
+
+def test_a_process_that_spent_its_time_reads_no_more_key_records(store):
+    """A thousand misses don't wait a thousand times; whoever has time reads all."""
+    data = record("openai", "/v1/chat", "m")
+    store.objects.add_request(digest_of(data), data)
+    store.index._left = 0.0
+    assert store.index.alike("openai", "/v1/chat", "m") == []
+    store.index.complete()
+    assert store.index.alike("openai", "/v1/chat", "m") == [
+        Known(digest_of(data), "openai", "/v1/chat", "m")
+    ]
+
+
+def test_reading_for_likeness_takes_from_the_time_of_the_process(store, monkeypatch):
+    """Three seconds in all, three tenths a question, never less than none."""
+    now, given = [100.0], []
+    monkeypatch.setattr(index.time, "monotonic", lambda: now[0])
+
+    def refresh(_database, _root, until):
+        given.append(round(until - now[0], 6))
+        now[0] += 1.3
+
+    monkeypatch.setattr(index.likeness, "refresh", refresh)
+    for _ in range(4):
+        store.index.alike("openai", "/v1/chat", "m")
+    assert given == [0.3, 0.3, 0.3, 0.0]
+
+
+def test_complete_reads_the_tapes_too(store, monkeypatch):
+    """What is complete is not read again by the next question."""
+    store.add_tape(tape())
+    settle(store)
+    seen = reads(store, monkeypatch)
+    store.index.complete()
+    count = len(seen)
+    assert count > 0
+    assert len(store.index.tapes_with(KEY)) == 1
+    assert len(seen) == count
+
+
 def test_an_index_that_is_dropped_closes_its_database(tmp_path):
     """Nothing is left open for the garbage collector, of which Python 3.13 warns."""
     store = Store(tmp_path / "s")

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cas_llm.digest import digest_of
 from cas_llm.errors import FormatTooNew, NotAStore, StoreError
 from cas_llm.store import Tape, layout
 from cas_llm.store.manifest import Manifest
@@ -139,3 +140,72 @@ def test_this_versions_format_is_read(tmp_path):
     """The format file holds one line."""
     (tmp_path / "format").write_text(f"{layout.FORMAT}\n")
     layout.read_format(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("a" * 60, None),
+        ("a" * 61, "a" * 51),
+        ("é", "x"),
+        ("--", "x"),
+        ("-a-", "a"),
+        ("a b[c]", "a_b_c"),
+        ("a.b c", "a_b_c"),
+        ("a.", "a"),
+        ("_a.b-c_", None),
+        ("aux.py", "aux_py"),
+        ("Com1", "Com1"),
+        ("com10", None),
+        ("lpt9.x", "lpt9_x"),
+        ("", "x"),
+    ],
+)
+def test_a_name_is_the_same_in_every_release(name: str, kept: str | None) -> None:
+    """A plain one stays; another is what is plain of it and eight digits of its digest."""
+    short = digest_of(name.encode())[:8]
+    assert layout.safe_name(name) == (name if kept is None else f"{kept}-{short}")
+
+
+@pytest.mark.parametrize(
+    ("scope", "folder", "stem"),
+    [
+        ("tests/test_a.py::TestB::test_c[d]", "tests/test_a.py", "TestB.test_c.d"),
+        ("tests\\test_a.py::test_b", "tests/test_a.py", "test_b"),
+        ("block", "block", "module"),
+        ("tests/test_a.py::", "tests/test_a.py", "module"),
+        ("a" * 60 + "/" + "b" * 59 + "::t", "a" * 60 + "/" + "b" * 59, "t"),
+    ],
+)
+def test_where_tapes_lie_is_the_same_in_every_release(scope: str, folder: str, stem: str) -> None:
+    """Below the folder of the test's file, under the test's own name."""
+    assert layout.tape_folder_and_stem(scope) == (f"manifest/tapes/{folder}", stem)
+
+
+def test_a_very_deep_folder_becomes_one() -> None:
+    """From 121 characters on, so that Windows can hold what lies in it."""
+    place = "a" * 60 + "/" + "b" * 60
+    short = digest_of(place.encode())[:8]
+    folder = f"manifest/tapes/{('a' * 51)}-{short}"
+    assert layout.tape_folder_and_stem(f"{place}::t") == (folder, "t")
+
+
+@pytest.mark.parametrize("make", [lambda root: root.mkdir(), lambda root: root.touch()])
+def test_what_is_no_store_is_refused_with_its_place(tmp_path, make) -> None:
+    """A folder without a format, or a file."""
+    make(tmp_path / "x")
+    with pytest.raises(NotAStore, match="cas-llm init") as raised:
+        layout.read_format(tmp_path / "x")
+    assert raised.value.path == tmp_path / "x"
+
+
+@pytest.mark.parametrize(
+    ("text", "error"), [("cas-llm/store/2\n", FormatTooNew), ("other/1\n", StoreError)]
+)
+def test_a_format_that_is_refused_names_its_file(tmp_path, text, error) -> None:
+    """A later version's, or another's."""
+    (tmp_path / "format").write_text(text)
+    with pytest.raises(error) as raised:
+        layout.read_format(tmp_path)
+    assert type(raised.value) is error
+    assert raised.value.path == tmp_path / "format"

@@ -1,16 +1,20 @@
 """Answers that were paid for but whose test has not passed yet."""
 
 import errno
+import json
 import os
 import shutil
 import subprocess
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
 from cas_llm.digest import digest_of
 from cas_llm.errors import ObjectMissing, StoreError
 from cas_llm.store import Answer, Recording, Store, pending_root
+from cas_llm.store import pending as pending_module
 from cas_llm.store.pending import Pending
 from cas_llm.wire import Response
 
@@ -159,6 +163,165 @@ def test_many_threads_stage_while_others_release(pending):
     pending.tidy()
     assert pending.all() == []
     assert not (pending.root / "11111111").exists()
+
+
+@pytest.mark.parametrize(
+    ("age", "pid", "live"),
+    [
+        (0, "parent", True),
+        (23.9 * 3600, "parent", True),
+        (24.1 * 3600, "parent", False),
+        (0, "own", False),
+        (0, 999999999, False),
+        (0, "x", False),
+        (0, None, False),
+    ],
+)
+def test_a_run_lives_as_long_as_its_process_for_a_day(pending, age, pid, live):
+    """Its own process asks for nobody else's; a number of ours or nobody's is no other process."""
+    number = {"own": os.getpid(), "parent": os.getppid()}.get(pid, pid)
+    place = pending.root / "11111111"
+    place.mkdir(parents=True)
+    (place / "run.json").write_text(json.dumps({"began": time.time() - age, "pid": number}))
+    assert pending.is_live("11111111") is live
+    assert pending.is_live("22222222") is False
+
+
+def test_an_answer_of_a_run_that_works_does_not_give_way(pending):
+    """Two processes record one test at once: each keeps its own until it ends."""
+    place = pending.root / "11111111"
+    place.mkdir(parents=True)
+    (place / "run.json").write_text(json.dumps({"began": time.time(), "pid": os.getppid()}))
+    stage(pending, "11111111", body=b"theirs")
+    stage(pending, "22222222", body=b"mine")
+    assert {w.run for w in pending.of_scope(TEST)} == {"11111111", "22222222"}
+
+
+def test_a_run_notes_when_it_began_and_whose_it_is(pending):
+    """Once: what it says is not the same twice."""
+    before = time.time()
+    stage(pending, "11111111")
+    about = (pending.root / "11111111" / "run.json").read_bytes()
+    assert json.loads(about)["pid"] == os.getpid()
+    assert before <= json.loads(about)["began"] <= time.time()
+    stage(pending, "11111111", ordinal=2)
+    assert (pending.root / "11111111" / "run.json").read_bytes() == about
+    assert {w.began for w in pending.all()} == {json.loads(about)["began"]}
+
+
+def test_entries_are_ordered_by_run_key_and_ordinal(pending):
+    """Runs that began at once by their names, then scopes, then asks as numbers."""
+    for run in ("bbbbbbbb", "aaaaaaaa"):
+        began(pending, run, 7)
+        for scope in ("s2", "s1"):
+            for ordinal in (10, 9):
+                pending.enter(
+                    run, scope=scope, key=KEY, ordinal=ordinal, digest=KEY, captured=False
+                )
+    told = [(w.run[0], w.scope, w.ordinal) for w in pending.all()]
+    assert told == sorted(told)
+    assert [(w.run[0], w.ordinal) for w in pending.of_scope("s1")] == [
+        ("a", 9),
+        ("a", 10),
+        ("b", 9),
+        ("b", 10),
+    ]
+
+
+def test_a_second_scope_that_was_served_the_answer_waits_for_it_too(pending):
+    """Its entry says how it was asked; nothing is written twice."""
+    digest = stage(pending, "11111111", captured=True)
+    pending.enter("11111111", scope="u", key=KEY, ordinal=3, digest=digest, captured=False)
+    pending.enter("11111111", scope="v", key=KEY, ordinal=4, digest=digest, captured=True)
+    told = [(w.scope, w.ordinal, w.captured) for w in pending.all()]
+    assert sorted(told) == [(TEST, 1, True), ("u", 3, False), ("v", 4, True)]
+    pending.release(pending.of_scope(TEST))
+    assert pending.is_whole("11111111", digest)
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_durable_store_syncs_what_waits_as_well(tmp_path, monkeypatch, durable):
+    """Before staging returns; else with the next flush."""
+    seen, real = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (seen.append(handle), real(handle)))
+    store = Store(tmp_path / "cache_store", durable=durable)
+    stage(store.pending, "11111111")
+    assert bool(seen) is durable
+    seen.clear()
+    store.flush()
+    assert bool(seen) is not durable
+
+
+def test_a_run_that_cannot_be_removed_is_no_error(pending, monkeypatch):
+    """Nothing in it is offered any more; the next one who tidies tries again."""
+    stage(pending, "11111111")
+
+    def refuse(*_args, **_kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "rmdir", refuse)
+    pending.release(pending.all())
+    monkeypatch.undo()
+    assert pending.all() == []
+    assert (pending.root / "11111111").exists()
+    pending.tidy()
+    assert not (pending.root / "11111111").exists()
+
+
+@pytest.mark.parametrize("step", ["release", "enter", "stage"])
+def test_a_refusal_names_the_place_and_the_reason(pending, monkeypatch, step):
+    """Whatever was asked; what waits still waits."""
+    digest = stage(pending, "11111111")
+    waiting = pending.of_scope(TEST)
+
+    def refuse(*_args, **_kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    folder = pending.root / "11111111"
+    work = {
+        "release": lambda: pending.release(waiting),
+        "enter": lambda: pending.enter(
+            "11111111", scope="u", key=KEY, ordinal=1, digest=digest, captured=False
+        ),
+        "stage": lambda: stage(pending, "11111111", ordinal=2),
+    }[step]
+    with pytest.raises(StoreError) as raised:
+        work()
+    place = pending.root if step == "release" else folder
+    assert str(raised.value).startswith(f"cannot write {place}: Permission denied; ")
+    assert raised.value.path == place
+    monkeypatch.undo()
+    assert pending.of_scope(TEST) == waiting
+
+
+def test_what_cannot_be_listed_is_not_taken_for_nothing(pending, monkeypatch):
+    """What waits was paid for."""
+    stage(pending, "11111111")
+    place = pending.of_scope(TEST)[0].path.parent
+    real = pending_module.read
+
+    def refuse(path):
+        if Path(path).name == "scope.json":
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(pending_module, "read", refuse)
+    with pytest.raises(StoreError, match="cannot read .*Permission denied") as raised:
+        pending.of_scope(TEST)
+    assert raised.value.path == place
+    monkeypatch.undo()
+
+    def refused(_path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(StoreError, match="cannot read .*Permission denied") as raised:
+        pending.all()
+    assert raised.value.path == pending.root
+    monkeypatch.undo()
+    assert len(pending.all()) == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"began": "x"}'])

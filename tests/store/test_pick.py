@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cas_llm.store.pick import Shared, at, current, from_others, from_own, from_shared, ranked, ties
+from cas_llm.store.pick import (
+    Shared,
+    at,
+    current,
+    from_others,
+    from_own,
+    from_shared,
+    ranked,
+    tied,
+    ties,
+)
 from cas_llm.store.tape import Tape, Turn
 
 NOW, THEN = "source now", "source then"
@@ -231,3 +241,45 @@ def test_at_says_which_answer_serves_an_ask(count, asks, ordinals, exhausted):
     """One answer serves every ask; past the end of more, `exhausted` decides."""
     digests = [str(n) for n in range(count)]
     assert [at(digests, ask, exhausted) for ask in asks] == ordinals[exhausted]
+
+
+def test_ties_do_not_depend_on_the_order_of_tapes():
+    """The highest take of a source is the same whichever is met first."""
+    a, b = by_digest(tape(2, "k=1"), tape(2, "k=2"))
+    low = by_digest(tape(1, "k=3"), tape(1, "k=4"))
+    then = [tape(7, "k=5", source=THEN), tape(0, "k=6", source=THEN), tape(0, "k=7", source=THEN)]
+    for mixed in ([a, b, *low, *then], [*low, *then, b, a], [*then, a, *low, b]):
+        assert ties(mixed) == [(a, b)]
+
+
+def test_what_ties_is_told_for_the_source_that_asks():
+    """Among the tapes that lead for it; one that leads alone ties with none."""
+    a, b = by_digest(tape(0, "k=1"), tape(0, "k=2"))
+    high = tape(5, "k=3", source=THEN)
+    assert tied([high, b, a], NOW) == (a, b)
+    assert tied([high, b, a], THEN) == ()
+    assert tied([high, b, a], "another") == ()
+    assert tied([b, a], "another") == (a, b)
+    assert tied([], NOW) == ()
+
+
+def test_a_renamed_test_keeps_its_parameters():
+    """Of all cases of one source the one with the same parameters, whatever their takes."""
+    cases = [
+        tape(take, f"k={case}", scope=f"tests/old.py::t[{case}]")
+        for take, case in ((0, "a"), (1, "b"), (2, "c[d]"))
+    ]
+    for case in ("a", "b", "c[d]"):
+        found = from_others(cases, "k", [], NOW, f"tests/new.py::u[{case}]")
+        assert found.digests == (case,)
+    assert from_others(cases, "k", [], NOW, "tests/new.py::u").digests == ("c[d]",)
+
+
+def test_an_own_recording_is_said_to_be_own():
+    """On one tape, on one of several, or within a body; another scope's is not."""
+    inner = Tape("t", 0, NOW, (Turn("k", "1", within=(("w", "2"),)),))
+    assert from_own([inner], "k", [], NOW).own is True
+    assert from_own([inner, tape(1, "k=3")], "k", [], NOW).own is True
+    assert from_own([inner], "w", [], NOW).own is True
+    assert from_others([inner], "k", [], NOW).own is False
+    assert from_others([inner], "w", [], NOW).own is False

@@ -286,6 +286,116 @@ def test_what_nothing_names_goes_after_a_day(kept):
     assert [found.get(name) for name in names] == [sweep.NOTHING] * 2
 
 
+@pytest.mark.parametrize(("hours", "goes"), [(23, False), (25, True)])
+def test_the_grace_of_what_nothing_names_is_a_day(kept, hours, goes):
+    """Counted from when the file was written."""
+    key = "ab" + "0" * 62
+    Store(kept.root).objects.add_request(key, b"{}")
+    found = {one.path for one in kept.plan(days=hours / 24).dead}
+    assert (f"requests/ab/{key[2:]}.json" in found) is goes
+
+
+def test_what_goes_is_listed_entries_first_then_by_name(kept):
+    """The order in which it is moved: whatever stops it, nothing names what is missing."""
+    found = kept.plan().dead
+    paths = [one.path for one in found]
+    assert paths == sorted(paths, key=lambda name: (not name.startswith("manifest/"), name))
+    assert [one.is_entry for one in found] == [name.startswith("manifest/") for name in paths]
+
+
+def test_a_trash_of_another_making_is_left_alone(kept):
+    """What cannot be read as a sweep brings nothing back and is not removed."""
+    done = kept.sweep()
+    listing = done.trash / "swept.json"
+    whole = listing.read_bytes()
+    for odd in (b"", b"{}", b"[]", whole.replace(b"cas-llm/swept/1", b"cas-llm/swept/9")):
+        listing.write_bytes(odd)
+        with pytest.raises(StoreError, match="holds nothing that was swept out") as raised:
+            sweep.undo(kept.root, done.trash)
+        assert raised.value.path == done.trash
+        assert str(raised.value).startswith(f"{done.trash} holds nothing that was swept out (")
+    assert "its format is 'cas-llm/swept/9', not 'cas-llm/swept/1'" in str(raised.value)
+    listing.write_bytes(whole)
+    assert set(sweep.undo(kept.root, done.trash)) == set(done.moved)
+    assert not done.trash.exists()
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="needs time zones")
+def test_a_sweep_is_named_by_the_time_of_day_everywhere(kept, monkeypatch):
+    """Whoever travels, or changes the clock in autumn, finds the latest last."""
+    monkeypatch.setenv("TZ", "XYZ-9")
+    time.tzset()
+    try:
+        before = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        name = kept.sweep().trash.name
+        after = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert before <= name.partition("-")[0] <= after
+
+
+def test_the_parts_of_what_was_named_since_the_plan_stay_too(tmp_path):
+    """A key record has to be read to know them."""
+    bench = Bench(tmp_path / "part", exchanges([])[2:3])
+    bench.run(World({NAME: TALK}), "capture", [Talk(NAME, "x", 0)])
+    bench.commit("With a long system prompt")
+    [part] = [name for name in trees.on_disk(bench.root).names if name.endswith(".txt")]
+    found = sweep.plan(bench.root, record_parts, run=CompleteRun(gone=frozenset({NAME})))
+    assert part in {one.path for one in found.dead}
+    [old] = bench.tapes().values()
+    Store(bench.root).add_tape(Tape("tests/test_b.py::new", 0, "y", old.turns))
+    assert part not in sweep.sweep(found, record_parts).moved
+
+
+def test_what_went_since_the_plan_is_passed_over(kept):
+    """Somebody removed a folder by hand: the rest is swept."""
+    found = kept.plan()
+    name = found.dead[-1].path
+    shutil.rmtree((kept.root / name).parent)
+    done = sweep.sweep(found, record_parts)
+    assert name not in done.moved
+    assert kept.errors() == []
+
+
+def test_a_keep_file_that_somebody_wrote_into_stays(kept):
+    """It is not the empty one that the sweep left."""
+    done = kept.sweep()
+    mine, *others = sorted(kept.root.rglob(".keep"))
+    mine.write_text("mine")
+    sweep.undo(kept.root, done.trash)
+    assert mine.read_text() == "mine"
+    assert not any(other.exists() for other in others)
+
+
+def test_an_undo_that_is_refused_names_the_file_and_can_be_done_again(kept, monkeypatch):
+    """What is back stays, the trash keeps the rest."""
+    done = kept.sweep()
+
+    def refuse(source, _target):
+        raise OSError(28, "No space left on device", str(source))
+
+    monkeypatch.setattr(shutil, "move", refuse)
+    with pytest.raises(StoreError, match="No space left") as raised:
+        sweep.undo(kept.root, done.trash)
+    assert raised.value.path == done.trash / done.moved[-1]
+    monkeypatch.undo()
+    assert set(sweep.undo(kept.root, done.trash)) == set(done.moved)
+
+
+def test_undo_leaves_what_was_recorded_again(kept):
+    """A file that is there stays as it is, and a .keep beside new files goes."""
+    before = {name: (kept.root / name).read_bytes() for name in kept.names()}
+    done = kept.sweep()
+    again = done.moved[-1]
+    (kept.root / again).parent.mkdir(exist_ok=True)
+    (kept.root / again).write_bytes(b"recorded again")
+    back = sweep.undo(kept.root, done.trash)
+    assert sorted(back) == sorted(set(done.moved) - {again})
+    assert (kept.root / again).read_bytes() == b"recorded again"
+    assert kept.names() == set(before)
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -362,4 +472,5 @@ def test_an_answer_whose_body_is_a_part_keeps_it(tmp_path):
         bench.run(world, "capture", [Talk(NAME, "x", 0)])
     bench.commit("Sound")
     [part] = [name for name in trees.on_disk(bench.root).names if name.endswith(".mp3")]
-    assert part not in {one.path for one in sweep.plan(bench.root, record_parts).dead}
+    later = time.time() + 2 * DAY
+    assert part not in {one.path for one in sweep.plan(bench.root, record_parts, now=later).dead}

@@ -271,6 +271,16 @@ def test_the_parts_of_a_subset_make_the_whole(store: Store) -> None:
     assert len(hits) == 1
 
 
+@pytest.mark.parametrize(
+    ("digest", "number"), [("ffffffff", 1), ("12345678", 2), ("0000000c", 3), ("0000000d", 4)]
+)
+def test_which_part_a_file_is_in_never_changes(digest: str, number: int) -> None:
+    """Machines of several releases may share the work: its first eight hex digits decide."""
+    parts = [n for n in range(1, 6) if Subset(n, 5).holds(digest + "7" * 56)]
+    assert parts == [number]
+    assert Subset().holds(digest + "7" * 56)
+
+
 def test_every_damaged_file_is_restored_from_git(committed: Store) -> None:
     """What git holds whole comes back byte for byte, whether damaged or gone."""
     before = {path: path.read_bytes() for path in files(committed)}
