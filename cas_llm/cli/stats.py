@@ -90,18 +90,6 @@ def stats(store: StoreOption = None, as_json: JsonOption = False) -> None:
     tell_unreadable(unreadable)
 
 
-def size_text(size: int) -> str:
-    """A number of bytes for people."""
-    if size < 1000:
-        return f"{size} B"
-    amount, unit = size / 1000, "kB"
-    for larger in ("MB", "GB"):
-        if amount < 1000:
-            break
-        amount, unit = amount / 1000, larger
-    return f"{amount:.1f} {unit}"
-
-
 def _size(folder: Path) -> tuple[int, int]:
     count = size = 0
     for place, _, names in os.walk(folder):
@@ -131,7 +119,7 @@ def _spent(entries: Iterable[Entry]) -> Spent:
 
 
 def _print(found: Stats) -> None:
-    from cas_llm.cli.output import counted, say
+    from cas_llm.cli.output import counted, say, size_text
 
     say(
         f"{counted(found.recordings, 'recording')} of {counted(found.requests, 'request')}, "

@@ -20,7 +20,8 @@ class Watched:
     """What one process sees of the run's extent."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self.narrowed = [] if is_worker() else list(_narrowed(config))
+        self._config = config
+        self._left_out = False
         self.collected: dict[str, int] = {}
         self.fixtures: dict[str, int] = {}
         self.outcomes: dict[str, str] = {}
@@ -32,8 +33,7 @@ class Watched:
 
     def leave_out(self, count: int) -> None:
         """Note that tests were deselected, by an option or by another plugin."""
-        if count and "tests were deselected" not in self.narrowed:
-            self.narrowed.append("tests were deselected")
+        self._left_out = self._left_out or count > 0
 
     def report(self, name: str, report: pytest.TestReport) -> None:
         """Note what became of one phase of a test; the worst counts, and a rerun anew."""
@@ -48,8 +48,9 @@ class Watched:
 
     def document(self) -> dict[str, Any]:
         """As JSON that can be merged with another process's."""
+        narrowed = [] if is_worker() else list(_narrowed(self._config))
         return {
-            "narrowed": list(self.narrowed),
+            "narrowed": [*narrowed, *(["tests were deselected"] if self._left_out else [])],
             "collected": dict(self.collected),
             "fixtures": dict(self.fixtures),
             "outcomes": dict(self.outcomes),
@@ -70,10 +71,10 @@ def _narrowed(config: pytest.Config) -> Iterable[str]:
     """Why a run that was started like this is not one of all tests."""
     if is_partial(config):
         yield "some tests were chosen"
-    if config.args_source is pytest.Config.ArgsSource.ARGS:
-        root = config.rootpath
+    # What `testpaths` names, or else the folder it was started in.
+    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         places = [config.invocation_params.dir / place for place in config.args]
-        if root not in places:
+        if config.rootpath not in places:
             yield f"only {' '.join(config.args)} was asked for"
     options = config.known_args_namespace
     if any(getattr(options, name, None) for name in ("ignore", "ignore_glob", "collectonly")):

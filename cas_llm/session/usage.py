@@ -93,9 +93,7 @@ def note(store: Store, scopes: Mapping[str, Mapping[str, Any]], extent: Extent) 
             "gone": {name: list(tapes) for name, tapes in sorted(gone.items())},
             "scopes": {n: s for n, s in sorted(known.items()) if n not in gone},
         }
-        data = pretty(document)
-        if data != pretty(document | {"completed": before.completed}) or not before.completed:
-            Writer(store.root / layout.LOCAL / "tmp").replace(_path(store.root), data)
+        Writer(store.root / layout.LOCAL / "tmp").replace(_path(store.root), pretty(document))
 
 
 def read(store: Store) -> Usage:

@@ -83,8 +83,11 @@ def plan(
     *,
     run: CompleteRun = UNKNOWN,
     now: float | None = None,
+    recent: float = trees.RECENT_SECONDS,
 ) -> Plan:
     """What may go from the store at *root*; *run* is the last complete run of what lies there.
+
+    Branches count that have a commit of the last *recent* seconds.
 
     Raises:
         StoreError: git does not answer, or something in use cannot be read.
@@ -92,7 +95,7 @@ def plan(
     """
     layout.read_format(root)
     moment = time.time() if now is None else now
-    places = trees.everywhere(root, moment)
+    places = trees.everywhere(root, moment, recent)
     known: dict[str, Tape] = {}
     manifests = [(place.near, place.entries(known)) for place in places]
     near = [entries for is_near, entries in manifests if is_near]
@@ -171,6 +174,13 @@ def undo(root: Path, trash: Path) -> tuple[str, ...]:
         raise cannot_write(Path(error.filename or root), error) from error
     shutil.rmtree(trash, ignore_errors=True)
     return tuple(back)
+
+
+def forget(root: Path, *, before: float) -> None:
+    """Delete what sweeps moved to the trash earlier than *before*, in seconds since 1970."""
+    for trash in trashed(root):
+        if _modified(trash / _LISTING) < before:
+            shutil.rmtree(trash, ignore_errors=True)
 
 
 def trashed(root: Path) -> list[Path]:

@@ -70,13 +70,13 @@ def on_disk(root: Path, place: str = "the work tree", *, near: bool = True) -> T
     return Tree(place, frozenset(_files(root)), near, contents)
 
 
-def everywhere(root: Path, now: float) -> list[Tree]:
+def everywhere(root: Path, now: float, recent: float = RECENT_SECONDS) -> list[Tree]:
     """The store at *root* in each place that may need a recording, the work tree first.
 
     These are the work tree, its index, HEAD, the default branch here and as it was last fetched;
     and, not near, the stashes, the other work trees with their indices and HEADs, and each branch
-    with a commit of the last 14 days before *now*. A merged branch counts as well: one that was
-    just begun is no different.
+    with a commit of the last *recent* seconds before *now*. A merged branch counts as well: one
+    that was just begun is no different.
 
     Raises:
         StoreError: git does not answer, so that nobody knows what other branches need.
@@ -86,7 +86,7 @@ def everywhere(root: Path, now: float) -> list[Tree]:
     top = gitrepo.git_root(place)
     if top is None:
         return [disk]
-    return [disk, *_Places(top, place.relative_to(top).as_posix()).all(now)]
+    return [disk, *_Places(top, place.relative_to(top).as_posix()).all(now, recent)]
 
 
 class _Places:
@@ -97,7 +97,7 @@ class _Places:
         self.folder = folder
         self._commits: set[str] = set()
 
-    def all(self, now: float) -> Iterator[Tree]:
+    def all(self, now: float, recent: float) -> Iterator[Tree]:
         refs = gitrepo.branches(self.top)
         if refs is None:
             raise _silent(f"list the branches of {self.top}")
@@ -114,7 +114,7 @@ class _Places:
         self._commits.clear()
         for ref in refs:
             near = _is_branch(ref.name, default) or ref.name == own
-            if not near and ref.committed >= now - RECENT_SECONDS:
+            if not near and ref.committed >= now - recent:
                 yield from self._commit(ref.commit, ref.name, near=False)
         for number, commit in enumerate(gitrepo.stashes(self.top)):
             yield from self._commit(commit, f"stash {number}", near=False)
