@@ -57,6 +57,12 @@ def _framed(kind: str, marks: tuple[str, ...], pattern: str, *, long: bool = Tru
     return Shape(kind, marks, re.compile(pattern), leads=False, long=long)
 
 
+# What "my..." and "your..." go on with in a tutorial; a password may begin with these letters.
+_TUTORIAL = (
+    "own|new|very|super|strong|long|secure|secret|safe|db|database|postgres|mysql|redis|root|admin|"
+    "app|user|name|account|pass(?:word|wd|phrase)?|pwd?|token|key|value|here|goes|123(?:4|45|456)?"
+)
+
 _PEM_END = r"-----END (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
 
 SHAPES: tuple[Shape, ...] = (
@@ -209,7 +215,7 @@ SHAPES: tuple[Shape, ...] = (
         # The passwords of tutorials are none. Whether there is one at all is quicker to see.
         r"://(?=[^\s:/?#@\"'\\<>\[\](){}]{1,64}+:[^\s:/?#@\"'\\<>\[\](){}$]{4,128}@)"
         r"(?![^@\s]{0,200}:(?i:pass(?:word|wd)?|pwd?|secret|changeme|example|postgres|root|"
-        r"admin|guest|user(?:name)?|test|your[\w-]*|my[\w-]*|x+|\*+|\.+)@)"
+        rf"admin|guest|user(?:name)?|test|(?:your|my)(?:[_-]?(?:{_TUTORIAL}))*|x+|\*+|\.+)@)"
         r"[^\s:/?#@\"'\\<>\[\](){}]{1,64}:([^\s:/?#@\"'\\<>\[\](){}$]{4,128})@",
         long=False,
     ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -16,13 +17,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 WINDOW = 14
+_UNIT = re.compile(rb"\\u00([0-7][0-9a-fA-F])")
 
 
 def spellings(secret: str) -> set[bytes]:
     """*secret* as it is, escaped for JSON, encoded for a URL, and inside any base64."""
     escaped = json.dumps(secret)[1:-1]
-    units = "".join(f"\\u{ord(char):04x}" for char in secret)
-    found = {text.encode() for text in (secret, escaped, quote(secret, safe=""), units)}
+    found = {text.encode() for text in (secret, escaped, quote(secret, safe=""))}
     raw = secret.encode()
     found.add(raw.decode().encode("utf-16-le"))
     for before in range(3):
@@ -45,7 +46,10 @@ class Needles:
         self._windows = {window for window, count in counts.items() if count == 1}
 
     def leaks(self, data: bytes) -> bytes | None:
-        """The first piece of a secret in *data*."""
+        """The first piece of a secret in *data*, also where each character is escaped."""
+        return self._found(data) or (self._found(_unescaped(data)) if b"\\u" in data else None)
+
+    def _found(self, data: bytes) -> bytes | None:
         seen = (data[at : at + WINDOW] for at in range(len(data) - WINDOW + 1))
         if self._windows.isdisjoint(seen):
             return None
@@ -54,6 +58,10 @@ class Needles:
 
     def __len__(self) -> int:
         return len(self.secrets)
+
+
+def _unescaped(data: bytes) -> bytes:
+    return _UNIT.sub(lambda unit: bytes([int(unit[1], 16)]), data)
 
 
 def _places(form: bytes) -> range:
