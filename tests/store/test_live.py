@@ -161,3 +161,16 @@ def test_what_a_scope_is_served_first_is_never_taken_from_it(held, source):
         after = [t for t in stays if t.scope == scope]
         assert pick.current(before, source) == pick.current(after, source)
         assert pick.tied(before, source) == pick.tied(after, source)
+
+
+def test_of_a_scope_that_got_another_tape_since_the_run_nothing_is_known():
+    """What a branch recorded for a test's new text is not superseded by what the old text used."""
+    old, new = tape(0, "k=1", source="old"), tape(1, "k=2", source="new")
+    held = entries(old, new)
+    stale = CompleteRun(
+        scopes=frozenset({"t"}),
+        tapes=frozenset({old.digest}),
+        gone=frozenset({"t"}),
+        had={"t": frozenset({old.digest})},
+    )
+    assert gone(held, stale) == []
