@@ -151,10 +151,9 @@ def measure(root: Path, count: int, kind: str) -> None:
     for level in range(4):
         cost = run(*CLI, "verify", "--full", "--level", str(level), "--store", place)
         row(f"`verify --full --level {level}`", cost, ratio(cost))
-    for level in ("2", "3"):
-        for what in ("noting", "nothing changed"):
-            cost = run(*CLI, "verify", "--level", level, "--store", place)
-            row(f"`verify --level {level}`, {what}", cost, ratio(cost))
+    for what in ("noting", "nothing changed"):
+        cost = run(*CLI, "verify", "--level", "2", "--store", place)
+        row(f"`verify --level 2`, {what}", cost, ratio(cost))
 
 
 def measure_git(root: Path) -> None:

@@ -90,8 +90,12 @@ async def test_chunks_are_the_providers(provider, store):
         with cas_llm.use(mode, store=store):
             async with aiohttp.ClientSession() as session, chat(session, provider) as answer:
                 pairs = await everything(answer.content.iter_chunks())
-        assert b"".join(piece for piece, _ in pairs) == b"".join(EVENTS.chunks)
-        assert sum(ends for _, ends in pairs) == len(EVENTS.chunks)
+        chunks = [b""]
+        for piece, ends in pairs:
+            chunks[-1] += piece
+            chunks += [b""] if ends else []
+        # aiohttp itself tells one more end, of nothing, where the last chunk comes on its own.
+        assert tuple(filter(None, chunks)) == EVENTS.chunks
 
 
 async def test_a_session_made_before_the_block_is_recorded(provider, store):
