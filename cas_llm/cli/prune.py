@@ -192,8 +192,8 @@ def _print(plan: Plan, usage: Usage, refused: Sequence[Refusal], *, applied: boo
         if group[0].is_entry and len(group) > _SHOWN:
             say(f"          and {len(group) - _SHOWN:,} more: cas-llm prune --json")
     _say_unknown(usage)
-    for one in refused:
-        say(f"--apply will refuse: {one.why} ({one.option})", "yellow")
+    for refusal in refused:
+        say(f"--apply will refuse: {refusal.why} ({refusal.option})", "yellow")
     if applied:
         say(f"Next: pytest && git add {_shown(plan.root)}; to bring it back: cas-llm prune --undo")
     else:
