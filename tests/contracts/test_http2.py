@@ -3,12 +3,11 @@
 import asyncio
 import contextlib
 import json
-import socket
-import threading
 
 import httpx
 import httpx2
 import pytest
+from support.loopback import Listening
 
 import cas_llm
 
@@ -16,22 +15,13 @@ pytest.importorskip("h2")
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
 
 
-class Server:
+class Server(Listening):
     """Speaks HTTP/2 in plain text with prior knowledge, and counts its requests."""
 
     def __init__(self):
         self.count = 0
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}/v1/chat/completions"
-        self.open = []
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self.listener.accept()
-                self.open.append(connection)
-                threading.Thread(target=self.talk, args=(connection,), daemon=True).start()
+        super().__init__()
+        self.url = f"http://127.0.0.1:{self.port}/v1/chat/completions"
 
     def talk(self, connection):
         from h2.config import H2Configuration
@@ -40,7 +30,7 @@ class Server:
 
         h2 = H2Connection(config=H2Configuration(client_side=False))
         h2.initiate_connection()
-        with contextlib.suppress(OSError):
+        with connection, contextlib.suppress(OSError):
             connection.sendall(h2.data_to_send())
             while data := connection.recv(65536):
                 for event in h2.receive_data(data):
@@ -54,13 +44,6 @@ class Server:
         said = {"id": str(self.count), "choices": [{"index": 0, "message": message}]}
         h2.send_headers(stream, [(":status", "200"), ("content-type", "application/json")])
         h2.send_data(stream, json.dumps(said).encode(), end_stream=True)
-
-    def close(self):
-        self.listener.close()
-        for connection in self.open:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
 
 
 @pytest.fixture

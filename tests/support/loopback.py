@@ -10,7 +10,50 @@ PROVIDER = "api.openai.com"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}"
 
 
-class Provider:
+def end(connection):
+    """Let whoever waits for *connection* go on; its TLS layer is left alone."""
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+class Listening:
+    """A server on loopback with a thread for each connection; `talk` is what it says."""
+
+    def __init__(self):
+        self.connections = 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.open = []
+        self.threads = []
+        self.begin(self.accept)
+
+    def begin(self, work, *args):
+        thread = threading.Thread(target=work, args=args, daemon=True)
+        self.threads.append(thread)
+        thread.start()
+
+    def accept(self):
+        with self.listener, contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                self.connections += 1
+                self.open.append(connection)
+                self.begin(self.talk, connection)
+
+    def talk(self, connection):
+        raise NotImplementedError
+
+    def close(self):
+        # Each thread closes what it reads from: closed by another one, the handle's number may be
+        # another file's while the thread still uses it.
+        for one in (self.listener, *self.open):
+            end(one)
+        for thread in self.threads:
+            thread.join(5)
+            assert not thread.is_alive()
+
+
+class Provider(Listening):
     """An HTTP server over TLS or plain text that counts connections and requests.
 
     It also speaks CONNECT, as a proxy that leads every name to itself.
@@ -18,21 +61,9 @@ class Provider:
 
     def __init__(self, context):
         self.context = context
-        self.connections = 0
         self.tunnels = []
         self.requests = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.open = []
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self.listener.accept()
-                self.connections += 1
-                self.open.append(connection)
-                threading.Thread(target=self.talk, args=(connection,), daemon=True).start()
+        super().__init__()
 
     def talk(self, connection):
         with contextlib.suppress(OSError):
@@ -47,11 +78,6 @@ class Provider:
                 self.requests.append(head.split(b"\r\n")[0].decode())
                 connection.sendall(ANSWER)
         connection.close()
-
-    def close(self):
-        self.listener.close()
-        for connection in self.open:
-            connection.close()
 
 
 def read_head(connection):
@@ -73,14 +99,16 @@ class NameServer:
         self.socket.bind(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         self.questions = []
-        threading.Thread(target=self.answer, daemon=True).start()
+        self.thread = threading.Thread(target=self.answer, daemon=True)
+        self.thread.start()
 
     def answer(self):
-        with contextlib.suppress(OSError):
+        with self.socket, contextlib.suppress(OSError):
             while True:
                 query, sender = self.socket.recvfrom(512)
-                end = query.index(b"\0", 12) + 5
-                question = query[12:end]
+                if not query:
+                    return
+                question = query[12 : query.index(b"\0", 12) + 5]
                 self.questions.append(question)
                 wants_a = question[-4:] == b"\0\1\0\1"
                 counts = b"\0\1" + (b"\0\1" if wants_a else b"\0\0") + b"\0\0\0\0"
@@ -88,7 +116,11 @@ class NameServer:
                 self.socket.sendto(query[:2] + b"\x81\x80" + counts + question + record, sender)
 
     def close(self):
-        self.socket.close()
+        # By the thread itself, as above.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.sendto(b"", ("127.0.0.1", self.port))
+        self.thread.join(5)
+        assert not self.thread.is_alive()
 
 
 def make_certificate(folder):
