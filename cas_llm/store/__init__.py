@@ -69,7 +69,7 @@ class Store:
         try:
             # A folder with nothing but local files is what a writer killed at its first step
             # leaves.
-            if root.exists() and any(entry.name != layout.LOCAL for entry in root.iterdir()):
+            if root.exists() and any(entry.name not in layout.ASIDE for entry in root.iterdir()):
                 layout.read_format(root)
         except OSError as error:
             raise cannot_read(root, error) from error

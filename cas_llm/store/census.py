@@ -138,14 +138,14 @@ def _folder(census: Census, place: str) -> None:
         name = entry.name
         if entry.is_dir(follow_symlinks=False):
             folders.append(name)
-        elif name == layout.KEEP or prefix + name in _OWN:
+        elif name == layout.KEEP or prefix + name in _OWN | layout.ASIDE:
             continue
         elif not entry.is_file(follow_symlinks=False):
             census.findings.append(_foreign(prefix + name, "is not a plain file"))
         elif what := take_down(name):
             census.findings.append(_foreign(prefix + name, what))
     for name in folders:
-        if prefix + name != layout.LOCAL:
+        if prefix + name not in layout.ASIDE:
             _folder(census, prefix + name)
 
 

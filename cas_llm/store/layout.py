@@ -24,6 +24,8 @@ from cas_llm.errors import FormatTooNew, NotAStore, StoreError
 
 FORMAT = "cas-llm/store/1"
 LOCAL = ".local"
+# A store may be a repository of its own, or a submodule, where this is a file.
+ASIDE = frozenset({LOCAL, ".git"})
 REQUESTS = "requests"
 OBJECTS = "objects"
 TAPES = "manifest/tapes"

@@ -158,8 +158,8 @@ class _Places:
 
 def _files(root: Path) -> Iterator[str]:
     for folder, folders, names in os.walk(root):
-        if Path(folder) == root and layout.LOCAL in folders:
-            folders.remove(layout.LOCAL)
+        if Path(folder) == root:
+            folders[:] = [name for name in folders if name not in layout.ASIDE]
         place = Path(folder).relative_to(root).as_posix()
         yield from (name if place == "." else f"{place}/{name}" for name in names)
 

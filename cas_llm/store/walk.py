@@ -56,7 +56,7 @@ def _places(root: str, place: str) -> Iterator[tuple[str, bool]]:
     with os.scandir(f"{root}/{place}") as entries:
         for entry in entries:
             name = f"{place}/{entry.name}" if place else entry.name
-            if entry.is_dir(follow_symlinks=False) and name != layout.LOCAL:
+            if entry.is_dir(follow_symlinks=False) and name not in layout.ASIDE:
                 if name in _WIDE:
                     yield from _places(root, name)
                 else:

@@ -390,3 +390,13 @@ def test_a_repair_that_cannot_write_is_one_clear_error(
     with pytest.raises(StoreError, match="cannot write .*Permission denied"):
         list(repair(committed.root, found(committed)))
     assert path.read_bytes() == b"{}\n"
+
+
+def test_a_store_may_be_a_repository_of_its_own(store: Store) -> None:
+    """Or a submodule, where `.git` is a file: neither is foreign."""
+    (store.root / ".git").mkdir()
+    (store.root / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+    assert found(store) == []
+    shutil.rmtree(store.root / ".git")
+    (store.root / ".git").write_text("gitdir: ../.git/modules/cache_store\n")
+    assert found(store) == []
