@@ -37,7 +37,8 @@ def verify(stores: Stores, effort: Effort) -> Outcome:
         _BASE: Command([sys.executable, str(HERE / "verifying.py"), str(root)], root),
         "cas-llm verify": Command([*program, "--level", "3"], root, lambda: _forget(root)),
         "cas-llm verify, again": Command(
-            [sys.executable, "-m", "cas_llm", "verify", "--level", "3", "--store", str(known)], known
+            [sys.executable, "-m", "cas_llm", "verify", "--level", "3", "--store", str(known)],
+            known,
         ),
         "cas-llm verify --level 2": Command(
             [*program, "--level", "2"], root, lambda: _forget(root)
