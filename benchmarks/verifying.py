@@ -32,7 +32,8 @@ def verify(stores: Stores, effort: Effort) -> Outcome:
     root = stores.copy("cas-llm", "chat", count)
     # One that keeps what was noted, and whose files are older than the grain of the clock.
     known = stores.copy("cas-llm", "chat", count)
-    program = [sys.executable, "-m", "cas_llm", "verify", "--store", str(root)]
+    own = [sys.executable, "-m", "cas_llm", "verify"]
+    program = [*own, "--store", str(root)]
     commands = {
         _BASE: Command([sys.executable, str(HERE / "verifying.py"), str(root)], root),
         "cas-llm verify": Command([*program, "--level", "3"], root, lambda: _forget(root)),
