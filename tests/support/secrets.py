@@ -176,7 +176,7 @@ FRAMED = (
     Grammar("aws session token", "aws-session-token", _after("", BASE64, 300, "=="), FRAME, ('"SessionToken": "', '"')),
     Grammar("azure storage", "azure-storage-key", _after("", BASE64, 86, "=="), FRAME, ("AccountName=a;AccountKey=", ";")),
     Grammar("slack webhook", "slack-webhook", _joined(_after("T", UPPER, 9), _after("B", UPPER, 9), _after("", ALNUM, 24), by="/"), FRAME, ("https://hooks.slack.com/services/", " ")),
-    Grammar("npm legacy", "npm-token", _uuid, FRAME, ("//registry.npmjs.org/:_authToken=", "\n")),
+    Grammar("npm legacy", "npm-token", _uuid, FRAME, ("//npm.example.org/:_authToken=", "\n")),
     Grammar("bearer", "bearer", _after("", ALNUM + "._~", 40), FRAME, ("Authorization: Bearer ", "\n")),
     Grammar("basic auth", "basic-auth", _after("", ALNUM, 30, "=="), FRAME, ("Authorization: Basic ", "\n")),
     Grammar("api key header", "api-key-header", _after("", ALNUM, 32), FRAME, ("x-api-key: ", "\n")),
