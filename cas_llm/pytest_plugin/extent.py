@@ -32,7 +32,7 @@ class Watched:
         self.fixtures |= dict.fromkeys(getattr(item, "fixturenames", ()), 1)
 
     def leave_out(self, count: int) -> None:
-        """Note that tests were deselected, by an option or by another plugin."""
+        """Note that tests were deselected or not collected, by whatever."""
         self._left_out = self._left_out or count > 0
 
     def report(self, name: str, report: pytest.TestReport) -> None:
@@ -50,10 +50,11 @@ class Watched:
         """As JSON that can be merged with another process's."""
         narrowed = [] if is_worker() else list(_narrowed(self._config))
         return {
-            "narrowed": [*narrowed, *(["tests were deselected"] if self._left_out else [])],
+            "narrowed": [*narrowed, *(["tests were left out"] if self._left_out else [])],
             "collected": dict(self.collected),
             "fixtures": dict(self.fixtures),
             "outcomes": dict(self.outcomes),
+            "root": str(self._config.rootpath),
         }
 
 
@@ -64,6 +65,7 @@ def extent_of(document: Mapping[str, Any]) -> Extent:
         collected=frozenset(document["collected"]),
         outcomes=dict(document["outcomes"]),
         fixtures=frozenset(document["fixtures"]),
+        root=document["root"],
     )
 
 

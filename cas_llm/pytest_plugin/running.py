@@ -100,6 +100,8 @@ class Running:
     ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
         before = len(self.runtime.log.problems)
         report = yield
+        # A module that skips itself has tests all the same.
+        self.extent.leave_out(int(not report.passed))
         if problems := self.runtime.log.problems[before:]:
             verdicts.tell_collection(problems, report)
         return report

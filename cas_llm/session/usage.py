@@ -15,19 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from cas_llm.errors import StoreError
-from cas_llm.session.scopes import SHARED
 from cas_llm.store import Store, layout
 from cas_llm.store.answer import parse, pretty
 from cas_llm.store.files import Writer
 from cas_llm.store.live import CompleteRun
 
 FORMAT = "cas-llm/usage/1"
-BLOCK = "use::"
 
 
 @dataclass(frozen=True)
 class Extent:
-    """How much of the project a run covered.
+    """How much of the tests below `root` a run covered.
 
     `narrowed` are the reasons why it was not all of it; `outcomes` what became of each test that
     ran; `collected` the scopes of all tests there are, `fixtures` the fixtures they ask for.
@@ -37,6 +35,7 @@ class Extent:
     collected: frozenset[str] = frozenset()
     outcomes: Mapping[str, str] = field(default_factory=dict)
     fixtures: frozenset[str] = frozenset()
+    root: str = ""
 
     @property
     def lacks(self) -> tuple[str, ...]:
@@ -84,8 +83,9 @@ def note(store: Store, scopes: Mapping[str, Mapping[str, Any]], extent: Extent) 
         return
     before, lacks = read(store), extent.lacks
     with contextlib.suppress(StoreError, OSError):
-        gone = dict(before.gone) if lacks else _gone(store, extent, scopes.keys())
-        known = {name: dict(scope) for name, scope in {**before.scopes, **scopes}.items()}
+        gone = dict(before.gone) if lacks else _gone(store, extent, scopes.keys(), before)
+        opened = {name: {**scope, "root": extent.root} for name, scope in scopes.items()}
+        known = {**before.scopes, **opened}
         document = {
             "format": FORMAT,
             "completed": before.completed if lacks else time.time(),
@@ -104,7 +104,7 @@ def read(store: Store) -> Usage:
             return Usage()
         scopes = document["scopes"].items()
         return Usage(
-            {name: {"tapes": one["tapes"], "had": one["had"]} for name, one in scopes},
+            {name: {n: one[n] for n in ("tapes", "had", "root")} for name, one in scopes},
             {name: tuple(tapes) for name, tapes in document["gone"].items()},
             float(document["completed"]),
             tuple(document["lacks"]),
@@ -113,20 +113,21 @@ def read(store: Store) -> Usage:
         return Usage()
 
 
-def _gone(store: Store, extent: Extent, opened: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """The scopes on tapes that no test and no fixture has any more, with their tapes."""
+def _gone(
+    store: Store, extent: Extent, opened: Collection[str], before: Usage
+) -> dict[str, tuple[str, ...]]:
+    """The scopes that a run below this root opened and no test or fixture has now: their tapes.
+
+    What no run here has opened may be another suite's, which shares the store.
+    """
+    mine = [name for name, scope in before.scopes.items() if scope["root"] == extent.root]
     found = {}
-    for scope in store.index.scopes():
+    for scope in (*mine, *before.gone):
         name = scope.rpartition("::")[2].partition("[")[0].partition("#")[0]
-        if (
-            scope in {"", SHARED}
-            or scope.startswith(BLOCK)
-            or scope in extent.collected
-            or scope in opened
-            or name in extent.fixtures
-        ):
+        if scope in extent.collected or scope in opened or name in extent.fixtures:
             continue
-        found[scope] = tuple(tape.digest for tape in store.manifest.tapes_of(scope))
+        if tapes := store.manifest.tapes_of(scope):
+            found[scope] = tuple(tape.digest for tape in tapes)
     return found
 
 

@@ -83,11 +83,6 @@ class Index:
         )
         return [row[0] for row in rows]
 
-    def scopes(self) -> list[str]:
-        """All scopes that have tapes."""
-        rows = self._ask(self._refresh_tapes, "SELECT DISTINCT scope FROM tapes ORDER BY scope", ())
-        return [row[0] for row in rows]
-
     def first_scopes(self, keys: Sequence[str]) -> dict[str, str]:
         """The first scope, in their order, whose tapes hold each of *keys*; few keys at once."""
         marks = ", ".join("?" * len(keys))

@@ -155,6 +155,14 @@ def test_a_skipped_test_keeps_its_recordings(inner: Inner, how: str) -> None:
     assert reasons(inner) == {}
 
 
+def test_a_module_that_skips_itself_keeps_its_recordings(inner: Inner) -> None:
+    """Its tests are not even collected, and are there all the same."""
+    inner.tests("def test_other():\n    pass\n", "tests/test_other.py")
+    inner.tests("pytest.importorskip('not_here')\n" + "def test_one(): pass\n")
+    inner.run(passed=1, skipped=1)
+    assert reasons(inner) == {}
+
+
 def test_workers_are_one_complete_run(inner: Inner) -> None:
     """What each of them ran counts together, and a removed test is gone."""
     inner.tests(SUITE.replace("def test_two", "def left_out") + "    def test_x(): pass\n")

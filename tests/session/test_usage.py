@@ -41,6 +41,7 @@ def test_a_run_leaves_what_it_did_not_open(store):
 def test_only_a_complete_run_says_what_is_gone(store):
     """With the tapes it had; a later incomplete one leaves that as it was."""
     digest = record(store, "a.py::test_old")
+    usage.note(store, {"a.py::test_old": scope(digest)}, Extent(("some",), ALL, {}))
     incomplete = Extent(("some",), ALL, PASSED)
     usage.note(store, {"a.py::test_one": scope("1")}, incomplete)
     assert usage.read(store).gone == {}
@@ -52,12 +53,23 @@ def test_only_a_complete_run_says_what_is_gone(store):
     assert found.complete_run().had["a.py::test_old"] == {digest}
 
 
-def test_blocks_fixtures_and_what_was_opened_are_never_gone(store):
-    """Nobody knows of a block who opens it; a fixture may be a skipped test's alone."""
-    for name in ("use::nightly", "conftest.py::client[a]", "lib.py::opened", "a.py::test_one"):
-        record(store, name)
+def test_fixtures_and_what_was_opened_are_never_gone(store):
+    """A fixture may be a skipped test's alone."""
+    names = ("conftest.py::client[a]", "lib.py::opened", "a.py::test_one")
+    known = {name: scope(record(store, name)) for name in names}
+    usage.note(store, known, Extent(("some",), ALL, PASSED))
     extent = Extent((), ALL, PASSED, frozenset({"client"}))
-    usage.note(store, {"lib.py::opened": scope("1")}, extent)
+    usage.note(store, {"lib.py::opened": known["lib.py::opened"]}, extent)
+    assert usage.read(store).gone == {}
+
+
+def test_what_runs_of_another_suite_opened_is_not_this_ones_to_judge(store):
+    """Several suites may share a store, and no complete run of one collects the other's tests."""
+    digest = record(store, "b.py::test_other")
+    record(store, "c.py::test_nobody_ran_here")
+    other = Extent(("some",), ALL, {}, root="/project/other")
+    usage.note(store, {"b.py::test_other": scope(digest)}, other)
+    usage.note(store, {}, Extent((), ALL, PASSED, root="/project/this"))
     assert usage.read(store).gone == {}
 
 
