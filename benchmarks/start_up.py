@@ -16,7 +16,7 @@ def verify(path: str = "."): "Verify something."
 def stats(path: str = "."): "Count something."
 app()
 """
-_HOOK = "import cas_llm.keys, cas_llm.redact.scan, cas_llm.store.verify"
+_HOOK = "import cas_llm.keys, cas_llm.redact.scan, cas_llm.store.proof.verify"
 _PLUGIN = "cas_llm.pytest_plugin"
 _TESTS = 20
 

@@ -127,7 +127,8 @@ def versions_found() -> dict[str, str]:
 
 def store_points(root: Path) -> Iterator[Point]:
     """What is to be said of the store at *root*."""
-    from cas_llm.store import Store, census
+    from cas_llm.store import Store
+    from cas_llm.store.proof import census
 
     if not root.exists():
         yield Point("store", NOTE, f"{root} does not exist yet", "cas-llm init")

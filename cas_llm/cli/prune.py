@@ -1,6 +1,6 @@
 """`cas-llm prune`: show what nothing needs any more, take it out, bring it back.
 
-What is live is decided in `cas_llm.store.live`; here is when one may go by that, and what is said.
+What is live is decided in `store.pruning.live`; here is when one may go by that, and what is said.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cas_llm.errors import CasLLMError
 if TYPE_CHECKING:
     from cas_llm.session.usage import Usage
     from cas_llm.store import Store
-    from cas_llm.store.sweep import Dead, Plan
+    from cas_llm.store.pruning.sweep import Dead, Plan
 
 DAY = 24 * 3600.0
 _SHOWN = 5
@@ -120,7 +120,7 @@ def _planned(place: Store, keep_days: int) -> tuple[Plan, Usage]:
     from cas_llm.cli.output import progress
     from cas_llm.cli.verify import checks
     from cas_llm.session import usage
-    from cas_llm.store import sweep
+    from cas_llm.store.pruning import sweep
 
     known = usage.read(place)
     with progress("looking for what nothing needs", None):
@@ -132,7 +132,7 @@ def _planned(place: Store, keep_days: int) -> tuple[Plan, Usage]:
 
 def _swept(plan: Plan) -> Path | None:
     from cas_llm.cli.verify import checks
-    from cas_llm.store import sweep
+    from cas_llm.store.pruning import sweep
 
     done = sweep.sweep(plan, checks().parts_of)
     sweep.forget(plan.root, before=time.time() - _TRASH_DAYS * DAY)
@@ -141,7 +141,7 @@ def _swept(plan: Plan) -> Path | None:
 
 def _undo(place: Store, *, as_json: bool) -> None:
     from cas_llm.cli.output import counted, print_json, say
-    from cas_llm.store import sweep
+    from cas_llm.store.pruning import sweep
 
     trashed = sweep.trashed(place.root)
     if not trashed:

@@ -21,8 +21,8 @@ from cas_llm.store import layout
 
 if TYPE_CHECKING:
     from cas_llm.store import Answer
-    from cas_llm.store.repair import Mended
-    from cas_llm.store.verify import Checks, Finding, Subset
+    from cas_llm.store.proof.repair import Mended
+    from cas_llm.store.proof.verify import Checks, Finding, Subset
 
 _SHOWN = 10
 _STYLES = {"error": "red", "warning": "yellow", "info": "dim"}
@@ -88,7 +88,7 @@ def mend(
     What a damaged file names is not known before it is restored, so *again* looks anew until
     nothing new is found.
     """
-    from cas_llm.store.repair import repair
+    from cas_llm.store.proof.repair import repair
 
     mended: list[Mended] = []
     tried: set[str] = set()
@@ -107,8 +107,8 @@ def examine(root: Path, *, level: int, part: Subset, noted: bool = False) -> Ite
 
     With *noted*, what was proved before and looks the same is not read again.
     """
-    from cas_llm.store import again, census, tracked
-    from cas_llm.store.verify import verify as findings_of
+    from cas_llm.store.proof import again, census, tracked
+    from cas_llm.store.proof.verify import verify as findings_of
 
     judges = checks()
 
@@ -136,7 +136,7 @@ def examine(root: Path, *, level: int, part: Subset, noted: bool = False) -> Ite
 def checks() -> Checks:
     """What keys, providers and redaction say of stored bytes, as the store asks for it."""
     from cas_llm import keys
-    from cas_llm.store.verify import Checks
+    from cas_llm.store.proof.verify import Checks
 
     recorder = f"cas-llm/{version()}"
     return Checks(_parts_of, keys.rederive, lines_of, _secret_in, recorder, _judgement(recorder))
@@ -200,7 +200,7 @@ def parsed_subset(text: str) -> Subset:
         ConfigError: it is neither.
 
     """
-    from cas_llm.store.verify import Subset
+    from cas_llm.store.proof.verify import Subset
 
     if not text:
         return Subset()

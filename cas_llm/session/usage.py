@@ -18,7 +18,7 @@ from cas_llm.errors import StoreError
 from cas_llm.store import Store, layout
 from cas_llm.store.answer import parse, pretty
 from cas_llm.store.files import Writer
-from cas_llm.store.live import CompleteRun
+from cas_llm.store.pruning.live import CompleteRun
 
 FORMAT = "cas-llm/usage/1"
 

@@ -107,7 +107,7 @@ def test_the_page_without_a_picture_shows_none(bench, tmp_path):
 def test_a_store_made_fast_is_a_true_one(bench, tmp_path, kind, fill):
     """`verify` finds nothing in a store that was written without recording."""
     from cas_llm.cli.verify import checks
-    from cas_llm.store.verify import verify
+    from cas_llm.store.proof.verify import verify
 
     root = tmp_path / "store"
     getattr(bench("stores"), fill)(root, bench("payloads").KINDS[kind], 12)

@@ -52,8 +52,10 @@ def plant(folder: Path) -> list[Mutant]:
         settings.write('\n[tool.mutmut]\nsource_paths = ["cas_llm"]\n')
     with contextlib.chdir(folder):  # mutmut reads its settings there
         for package in PACKAGES:
-            for path in sorted((folder / "cas_llm" / package).glob("*.py")):
-                found += _plant(path, f"{package}.{path.stem}")
+            home = folder / "cas_llm" / package
+            for path in sorted(home.rglob("*.py")):
+                module = path.relative_to(home.parent).with_suffix("")
+                found += _plant(path, ".".join(module.parts))
     return found
 
 

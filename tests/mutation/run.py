@@ -53,7 +53,7 @@ def judge(folder: Path, chosen: list[Mutant]) -> dict[str, str]:
 
 def _anew(folder: Path, name: str) -> str:
     _, package, *modules, _ = name.split(".")
-    own = f"tests/{package}/test_{modules[0] if modules else package}.py"
+    own = f"tests/{package}/test_{modules[-1] if modules else package}.py"
     if not (folder / own).is_file():
         own = f"tests/{package}"
     try:

@@ -20,8 +20,9 @@ from support.projects import Project
 from support.stores import every_kind, files_of
 
 from cas_llm.cli.verify import checks
-from cas_llm.store import Store, tracked
-from cas_llm.store.verify import Finding, verify
+from cas_llm.store import Store
+from cas_llm.store.proof import tracked
+from cas_llm.store.proof.verify import Finding, verify
 
 BYTES_LEVEL = 2
 KINDS = {

@@ -27,8 +27,8 @@ from cas_llm.digest import digest_of
 from cas_llm.errors import ObjectMissing, StoreError
 from cas_llm.store import Store, answer, layout, tape
 from cas_llm.store.manifest import parse_shared
+from cas_llm.store.proof.verify import verify
 from cas_llm.store.tape import Tape, Turn
-from cas_llm.store.verify import verify
 
 HEX = "0123456789abcdef" * 4
 # fmt: off

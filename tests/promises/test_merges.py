@@ -32,9 +32,9 @@ from support.histories import (
 
 from cas_llm.cli.verify import checks
 from cas_llm.store import Store, Tape
-from cas_llm.store.repair import repair
-from cas_llm.store.tracked import compare
-from cas_llm.store.verify import verify
+from cas_llm.store.proof.repair import repair
+from cas_llm.store.proof.tracked import compare
+from cas_llm.store.proof.verify import verify
 
 FAST, MANY = 12, extent(200, 1000)
 BRANCHES = 50

@@ -29,7 +29,7 @@ from cas_llm.cli.verify import checks, mend
 from cas_llm.digest import digest_of
 from cas_llm.errors import CasLLMError
 from cas_llm.session import Scope
-from cas_llm.store.verify import verify
+from cas_llm.store.proof.verify import verify
 
 MANNERS = (STRICT, ORDERED)
 NAMES = ("test", "promotion", "script", "repeats", "capture", "edit", "mend", "accept")

@@ -229,7 +229,7 @@ def test_a_fork_counts_only_what_it_spends(desk):
 def test_answers_that_two_branches_appended_are_reported(desk):
     """The pick is deterministic, and verify names the one that is not used."""
     from cas_llm.cli.verify import checks
-    from cas_llm.store.verify import verify
+    from cas_llm.store.proof.verify import verify
 
     made = desk("fallback")
     lay_shared(made, HI, "one", run="00c0ffee")

@@ -12,9 +12,10 @@ from support.recordings import fill
 
 from cas_llm.cli import verify as command
 from cas_llm.cli.verify import checks, examine
-from cas_llm.store import Store, again, crew, facts, noted, walk
-from cas_llm.store.checks import Subset
-from cas_llm.store.verify import verify
+from cas_llm.store import Store, crew
+from cas_llm.store.proof import again, facts, noted, walk
+from cas_llm.store.proof.checks import Subset
+from cas_llm.store.proof.verify import verify
 
 WHOLE = Subset()
 

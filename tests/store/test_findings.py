@@ -13,8 +13,8 @@ from support.stores import RUN, TEST, asks, recorded, says, tape_of
 from cas_llm.cli.verify import checks
 from cas_llm.digest import digest_of
 from cas_llm.store import Shared, Store, layout
+from cas_llm.store.proof.verify import Finding, verify
 from cas_llm.store.tape import Tape
-from cas_llm.store.verify import Finding, verify
 
 REPAIR = "cas-llm verify --repair"
 TOLD = recorded(asks("Say hello"), says("Hello!"))
@@ -711,7 +711,7 @@ def test_what_was_proved_is_noted_only_where_that_is_asked(
     store: Store, monkeypatch, level: int, noted: bool, version: str, notes: int
 ) -> None:
     """And where bytes were read, by a judge that says which it is."""
-    monkeypatch.setattr("cas_llm.store.noted.SETTLED_NS", -(10**18))
+    monkeypatch.setattr("cas_llm.store.proof.noted.SETTLED_NS", -(10**18))
     judge = replace(checks(), version=version)
     assert list(verify(store.root, judge, level=level, noted=noted)) == []
     assert (store.root / ".local" / "verified").is_dir() is bool(notes)

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cas_llm.store import pick
-from cas_llm.store.live import (
+from cas_llm.store.pick import Shared
+from cas_llm.store.pruning.live import (
     GONE,
     SUPERSEDED,
     UNPICKED,
@@ -16,7 +17,6 @@ from cas_llm.store.live import (
     dead_everywhere,
     files,
 )
-from cas_llm.store.pick import Shared
 from cas_llm.store.tape import Tape, Turn
 
 NOW, THEN = "source now", "source then"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cas_llm.store import again, walk
-from cas_llm.store.census import Finding
+from cas_llm.store.proof import again, walk
+from cas_llm.store.proof.census import Finding
 
 FOUND = Finding("CAS010", "error", "a", "is missing", "b names it", "mend", ("t.py::t",))
 OLD = time.time() - 60

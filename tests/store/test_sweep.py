@@ -13,10 +13,11 @@ from support.histories import DAY, Bench, Talk, World, exchanges, record_parts
 
 from cas_llm.cli.verify import checks
 from cas_llm.errors import StoreError
-from cas_llm.store import Store, sweep, trees
-from cas_llm.store.live import GONE, SUPERSEDED, CompleteRun
+from cas_llm.store import Store
+from cas_llm.store.proof.verify import verify
+from cas_llm.store.pruning import sweep, trees
+from cas_llm.store.pruning.live import GONE, SUPERSEDED, CompleteRun
 from cas_llm.store.tape import Tape
-from cas_llm.store.verify import verify
 
 NAME = "tests/test_a.py::t"
 TALK = Talk(NAME, "x", 0, 2)

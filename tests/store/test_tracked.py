@@ -13,10 +13,11 @@ from support.stores import TEST, asks, recorded, says, tape_of
 
 from cas_llm.digest import digest_of
 from cas_llm.errors import StoreError
-from cas_llm.store import Store, layout, tracked
-from cas_llm.store.census import Finding
+from cas_llm.store import Store, layout
 from cas_llm.store.files import Writer
-from cas_llm.store.repair import Mended, repair
+from cas_llm.store.proof import tracked
+from cas_llm.store.proof.census import Finding
+from cas_llm.store.proof.repair import Mended, repair
 
 TOLD = recorded(asks("Say hello"), says("Hello!"))
 OTHER = recorded(asks("Say bye"), says("Bye!"))

@@ -11,7 +11,8 @@ from support.stores import RUN, asks, recorded, says, tape_of
 
 from cas_llm import gitrepo
 from cas_llm.errors import StoreError
-from cas_llm.store import Shared, Store, layout, trees
+from cas_llm.store import Shared, Store, layout
+from cas_llm.store.pruning import trees
 
 TOLD = recorded(asks("Say hello"), says("Hello!"))
 OTHER = recorded(asks("Say bye"), says("Bye!"))

@@ -13,8 +13,9 @@ from cas_llm import config
 from cas_llm.config import Rank
 from cas_llm.errors import StoreError
 from cas_llm.session import Runtime, Session, misses
-from cas_llm.store import Store, census
+from cas_llm.store import Store
 from cas_llm.store.folders import Listings, modified_ns
+from cas_llm.store.proof import census
 
 A = chat("a")
 NAME = "tests/test_a.py::test_one"

@@ -13,10 +13,11 @@ from cas_llm.cli.verify import checks, lines_of
 from cas_llm.digest import digest_of
 from cas_llm.errors import StoreError
 from cas_llm.providers import identify
-from cas_llm.store import Answer, Recording, Shared, Store, Tape, layout, tracked
-from cas_llm.store.repair import repair
+from cas_llm.store import Answer, Recording, Shared, Store, Tape, layout
+from cas_llm.store.proof import tracked
+from cas_llm.store.proof.repair import repair
+from cas_llm.store.proof.verify import Finding, Subset, verify
 from cas_llm.store.tape import Turn
-from cas_llm.store.verify import Finding, Subset, verify
 from cas_llm.wire import Request, Response
 
 TEST = "tests/test_bot.py::test_greets"
@@ -378,7 +379,7 @@ def test_a_repair_that_cannot_write_is_one_clear_error(
 ) -> None:
     """It names the file and what to do; nothing is half mended."""
     from cas_llm.store.files import Writer
-    from cas_llm.store.repair import repair
+    from cas_llm.store.proof.repair import repair
 
     path = one(committed, "objects/*/*.json")
     path.write_bytes(b"{}\n")

@@ -28,7 +28,7 @@ from cas_llm.digest import digest_of
 from cas_llm.session import Runtime, Scope, Session
 from cas_llm.session.runs import Run
 from cas_llm.store import Store
-from cas_llm.store.verify import Finding, verify
+from cas_llm.store.proof.verify import Finding, verify
 
 TEST, OTHER = "tests/test_a.py::test_one", "tests/test_a.py::test_two"
 LONG = "Read this again and again. " * 120

@@ -31,7 +31,8 @@ from cas_llm.keys import load_record
 from cas_llm.keys import parts_of as parts_of_record
 from cas_llm.session import Kind, Runtime, Scope, Session
 from cas_llm.session.bindings import Binding, current, enter, leave
-from cas_llm.store import Store, Tape, sweep
+from cas_llm.store import Store, Tape
+from cas_llm.store.pruning import sweep
 from cas_llm.wire import Request, Response
 
 LARGEST = 12_000

@@ -14,8 +14,8 @@ from pathlib import Path
 from cas_llm.digest import digest_of
 from cas_llm.gitrepo import git_root, versions_of
 from cas_llm.store import layout
-from cas_llm.store.census import Finding, expected_text, rules_of
 from cas_llm.store.files import Writer, cannot_write, read
+from cas_llm.store.proof.census import Finding, expected_text, rules_of
 
 _MENDABLE = frozenset(
     {

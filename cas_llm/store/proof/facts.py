@@ -18,10 +18,10 @@ from cas_llm.store import answer as answers
 from cas_llm.store import layout, members
 from cas_llm.store import tape as tapes
 from cas_llm.store.answer import Answer, parse
-from cas_llm.store.census import ERROR, REPAIR, WARNING
-from cas_llm.store.checks import Checks, Lines, Subset
 from cas_llm.store.files import read
 from cas_llm.store.objects import check
+from cas_llm.store.proof.census import ERROR, REPAIR, WARNING
+from cas_llm.store.proof.checks import Checks, Lines, Subset
 
 REQUESTS, OBJECTS, SHARED, TAPES = "requests", "objects", "shared", "tapes"
 ANSWER, OTHER = "answer", "other"

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cas_llm.store import layout, pick
-from cas_llm.store.census import WARNING, Census, Finding
 from cas_llm.store.manifest import parse_shared
 from cas_llm.store.pick import Shared
+from cas_llm.store.proof.census import WARNING, Census, Finding
 from cas_llm.store.tape import Tape
 
 

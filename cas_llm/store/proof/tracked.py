@@ -11,8 +11,8 @@ from pathlib import Path
 
 from cas_llm.gitrepo import git_root, run_git
 from cas_llm.store import layout
-from cas_llm.store.census import ERROR, INFO, REPAIR, WARNING, Finding
 from cas_llm.store.files import read
+from cas_llm.store.proof.census import ERROR, INFO, REPAIR, WARNING, Finding
 
 _MODES = {"100644", "100755"}
 

@@ -25,11 +25,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cas_llm.errors import StoreError
-from cas_llm.store import beside, layout, live, trees
+from cas_llm.store import beside, layout
 from cas_llm.store.answer import parse, pretty
 from cas_llm.store.files import Writer, cannot_write
-from cas_llm.store.live import UNKNOWN, CompleteRun
-from cas_llm.store.naming import Naming, RecordParts
+from cas_llm.store.pruning import live, trees
+from cas_llm.store.pruning.live import UNKNOWN, CompleteRun
+from cas_llm.store.pruning.naming import Naming, RecordParts
 from cas_llm.store.tape import Tape
 
 ONLY_DEAD = "only what goes names it"

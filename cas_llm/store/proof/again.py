@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cas_llm.store import noted, walk
-from cas_llm.store.census import Finding
 from cas_llm.store.folders import SETTLED_NS
+from cas_llm.store.proof import noted, walk
+from cas_llm.store.proof.census import Finding
 
 
 @dataclass(frozen=True)

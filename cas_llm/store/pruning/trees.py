@@ -15,9 +15,9 @@ from cas_llm import gitrepo
 from cas_llm.errors import StoreError
 from cas_llm.store import layout, tape
 from cas_llm.store.files import read
-from cas_llm.store.live import Entries
 from cas_llm.store.manifest import parse_shared
 from cas_llm.store.pick import Shared
+from cas_llm.store.pruning.live import Entries
 from cas_llm.store.tape import Tape
 
 RECENT_SECONDS = 14 * 24 * 3600.0

@@ -13,8 +13,9 @@ from pathlib import Path
 import orjson
 
 from cas_llm.errors import StoreError
-from cas_llm.store import layout, live
-from cas_llm.store.trees import Tree
+from cas_llm.store import layout
+from cas_llm.store.pruning import live
+from cas_llm.store.pruning.trees import Tree
 
 RecordParts = Callable[[bytes], Mapping[str, str]]
 """The parts that the bytes of a key record name, as digest to extension."""

@@ -26,14 +26,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from cas_llm.store import census as census_of
-from cas_llm.store import crew, doubts, facts
-from cas_llm.store.census import ERROR, INFO, REPAIR, WARNING, Census, Finding
-from cas_llm.store.checks import Checks, Lines, Subset, Task
-from cas_llm.store.doubts import Said
-from cas_llm.store.facts import OBJECTS, REQUESTS, SHARED, TAPES, Examiner, Fact, path_of
+from cas_llm.store import crew
 from cas_llm.store.manifest import parse_shared
-from cas_llm.store.noted import facts_of
+from cas_llm.store.proof import census as census_of
+from cas_llm.store.proof import doubts, facts
+from cas_llm.store.proof.census import ERROR, INFO, REPAIR, WARNING, Census, Finding
+from cas_llm.store.proof.checks import Checks, Lines, Subset, Task
+from cas_llm.store.proof.doubts import Said
+from cas_llm.store.proof.facts import OBJECTS, REQUESTS, SHARED, TAPES, Examiner, Fact, path_of
+from cas_llm.store.proof.noted import facts_of
 from cas_llm.store.tape import Tape
 
 __all__ = ["Checks", "Finding", "Subset", "verify"]

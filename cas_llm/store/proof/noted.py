@@ -18,10 +18,10 @@ import orjson
 from cas_llm.digest import digest_of
 from cas_llm.errors import StoreError
 from cas_llm.store import layout
-from cas_llm.store.checks import Task
-from cas_llm.store.facts import Examiner, Fact, path_of
 from cas_llm.store.files import Writer, read
 from cas_llm.store.folders import SETTLED_NS
+from cas_llm.store.proof.checks import Task
+from cas_llm.store.proof.facts import Examiner, Fact, path_of
 
 FOLDER = f"{layout.LOCAL}/verified"
 

@@ -1,0 +1,1 @@
+"""What nothing needs any more: `live` decides, `trees` knows the places, `sweep` takes it out."""
