@@ -390,3 +390,21 @@ def test_hosts_add_up(folder):
     run = load(folder, {"CAS_LLM_HOSTS": "b.example=run"})
     changed = run.but("use()", hosts={"b.example": "three", "c.example": ""})
     assert changed.hosts == {"b.example": "run", "c.example": ""}
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ('scope = "everything"', "hooks scope must be one of"),
+        ("max_seconds = 0", "hooks max_seconds must be a number of seconds above 0"),
+        ("max_second = 3", "hooks has no 'max_second'; did you mean 'max_seconds'?"),
+    ],
+)
+def test_a_table_of_settings_names_the_member_that_is_wrong(
+    tmp_path: Path, line: str, wrong: str
+) -> None:
+    """A bad member of a table is told like any other bad setting."""
+    (tmp_path / "pyproject.toml").write_text(f"[tool.cas-llm.hooks]\n{line}\n", "utf-8")
+
+    with pytest.raises(ConfigError, match=wrong):
+        load(tmp_path, {})
