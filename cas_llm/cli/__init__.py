@@ -53,9 +53,13 @@ COMMANDS: dict[str, Command] = {
     "ls": Command("ls", "Inspect", "List what is recorded."),
     "show": Command("show", "Inspect", "Show a recording or a test's whole tape, readable."),
     "explain": Command("explain", "Inspect", "Why a request has its key, or why a test missed."),
+    "history": Command("history", "Inspect", "Show every answer a prompt or a test ever had."),
     "stats": Command("stats", "Inspect", "Count recordings, bytes, tokens and money."),
+    "report": Command("report", "Guard", "Merge the reports of shards; fail for what is amiss."),
     "doctor": Command("doctor", "Guard", "Say each setting, where it came from, what is amiss."),
     "prune": Command("prune", "Guard", "Take out what nothing needs any more; undo it."),
+    "restore": Command("restore", "Guard", "Bring back what was taken out, without a call."),
+    "resolve": Command("resolve", "Guard", "Mend the store in the middle of a merge."),
     "verify": Command("verify", "Guard", "Prove the store: names, references, bytes, keys, git."),
 }
 """Every command; its module exposes a function of its name."""

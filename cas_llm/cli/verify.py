@@ -1,28 +1,29 @@
 """``cas-llm verify``: prove the store, and mend it from git.
 
-Brings together what the store may not know of itself: keys, providers, secrets.
+What is asked of keys, providers and redaction stands in `guard.checks`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cas_llm.cli.options import JsonOption, StoreOption, settings_of
-from cas_llm.cli.output import counted, print_json, progress, say, version
+from cas_llm.cli.output import counted, print_json, progress, say
 from cas_llm.errors import ConfigError, FormatTooNew, NotAStore
+from cas_llm.guard.checks import checks, lines_of
 from cas_llm.store import layout
 
 if TYPE_CHECKING:
-    from cas_llm.store import Answer
     from cas_llm.store.proof.repair import Mended
-    from cas_llm.store.proof.verify import Checks, Finding, Subset
+    from cas_llm.store.proof.verify import Finding, Subset
+
+__all__ = ["checks", "lines_of", "verify"]
 
 _SHOWN = 10
 _STYLES = {"error": "red", "warning": "yellow", "info": "dim"}
@@ -131,66 +132,6 @@ def examine(root: Path, *, level: int, part: Subset, noted: bool = False) -> Ite
     if level >= 4:
         with progress("asking git", None) as seen:
             yield from tracked.compare(root, seen)
-
-
-def checks() -> Checks:
-    """What keys, providers and redaction say of stored bytes, as the store asks for it."""
-    from cas_llm import keys
-    from cas_llm.store.proof.verify import Checks
-
-    recorder = f"cas-llm/{version()}"
-    return Checks(_parts_of, keys.rederive, lines_of, _secret_in, recorder, _judgement(recorder))
-
-
-def _judgement(recorder: str) -> str:
-    """What decides about stored bytes: this code as it lies on the disk, and whom it asks."""
-    import hashlib
-    import platform
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
-
-    said = [recorder, platform.python_version()]
-    for name in ("detect-secrets", "orjson"):
-        with contextlib.suppress(PackageNotFoundError):
-            said.append(f"{name}/{installed(name)}")
-    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
-        found = path.stat()
-        said.append(f"{path.name} {found.st_size} {found.st_mtime_ns}")
-    return hashlib.sha256("\n".join(said).encode()).hexdigest()
-
-
-def _parts_of(data: bytes) -> Mapping[str, str]:
-    import orjson
-
-    from cas_llm import keys
-
-    record = orjson.loads(data)
-    if not isinstance(record, dict):
-        raise ValueError("not a key record: no JSON object")  # noqa: TRY004 - what Checks promises
-    return keys.parts_of(record)
-
-
-def _secret_in(data: bytes) -> str:
-    from cas_llm.redact.scan import find_secret
-
-    found = find_secret(data)
-    return f"{found.kind} at {found.path}" if found else ""
-
-
-def lines_of(
-    record_data: bytes, answer: Answer, load_part: Callable[[str, str], bytes]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The lines a reviewer should see of a stored request and its answer."""
-    from cas_llm import keys
-    from cas_llm.providers import provider_for
-
-    record = keys.load_record(record_data)
-    extensions = keys.parts_of(record)
-    body = keys.restore(record.get("body"), lambda digest: load_part(digest, extensions[digest]))
-    provider = provider_for(str(record["api"]).partition("@")[0])
-    response = answer.response
-    message = provider.message(response.body, response.header("content-type"))
-    return tuple(provider.ask(body)), tuple(provider.answer(message))
 
 
 def parsed_subset(text: str) -> Subset:

@@ -72,11 +72,18 @@ def find_secret(data: bytes) -> Finding | None:
 
     The path is the JSON path where *data* is JSON, else the line.
     """
+    return next((found for found, _ in secrets_in(data)), None)
+
+
+def secrets_in(data: bytes) -> Iterator[tuple[Finding, str]]:
+    """Each secret of an exact format in *data*, and where it stands.
+
+    The value is for comparing it with what somebody accepted, never for showing it.
+    """
     text = data.decode("utf-8", "replace")
     for kind, secret in _matches(_LONG_RUN.sub(" ", text)):
         start = text.index(secret)
-        return Finding(kind, _place(text, start, start + len(secret)))
-    return None
+        yield Finding(kind, _place(text, start, start + len(secret))), secret
 
 
 def scan_for_secrets(data: bytes, *, where: str, redactor: Redactor | None = None) -> None:
@@ -90,7 +97,7 @@ def scan_for_secrets(data: bytes, *, where: str, redactor: Redactor | None = Non
     """
     text = data.decode("utf-8", "replace")
     found = redactor.find(text) if redactor else None
-    found = found or find_secret(data) or _find_in_base64(text, redactor)
+    found = found or find_secret(data) or find_in_base64(text, redactor)
     if found is None:
         return
     raise SecretFound(
@@ -103,7 +110,7 @@ def scan_for_secrets(data: bytes, *, where: str, redactor: Redactor | None = Non
     )
 
 
-def _find_in_base64(text: str, redactor: Redactor | None) -> Finding | None:
+def find_in_base64(text: str, redactor: Redactor | None) -> Finding | None:
     """The first secret of a document that stands in *text* as base64; redaction skips long ones."""
     for start, said in said_at_length(text):
         found = (redactor.find(said) if redactor else None) or find_secret(said.encode())

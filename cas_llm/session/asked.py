@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from cas_llm.keys import KeyRecord
 from cas_llm.modes import Mode
-from cas_llm.providers import Api
+from cas_llm.providers import PYTHON, Api
 from cas_llm.providers.base import Provider
 from cas_llm.session.scopes import Scope
 from cas_llm.wire import Request
@@ -49,4 +49,6 @@ class Asked(NamedTuple):
     @property
     def what(self) -> str:
         """The request in a few words, for messages."""
+        if self.api is PYTHON:
+            return f"@cached {self.path}"
         return f"{self.request.method} {self.api.name} {self.path}"

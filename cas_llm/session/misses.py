@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from cas_llm import prices
 from cas_llm.errors import CacheMiss
 from cas_llm.keys import Difference, cause, shorten_pair
+from cas_llm.providers import PYTHON
 
 NOT_RECORDED = "not recorded"
 EXHAUSTED = "exhausted"
@@ -62,7 +63,8 @@ class Nearest:
 class Problem:
     """Something about one request that a person must know; `kind` is one of this module's words.
 
-    A miss is a problem of the kinds ``not recorded``, ``exhausted`` and ``unreadable``.
+    A miss is a problem of the kinds ``not recorded``, ``exhausted`` and ``unreadable``; `fixture`
+    tells that the scope is a fixture wider than a function.
     """
 
     kind: str
@@ -80,6 +82,7 @@ class Problem:
     turns: int = 0
     price: float | None = None
     told_elsewhere: bool = False
+    fixture: bool = False
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -222,8 +225,12 @@ def record_command(problem: Problem, *, test: str = "") -> str:
     name = test or problem.scope
     # What cannot be read is there, so only asking anew replaces it.
     mode = "capture" if problem.kind == UNREADABLE else "fallback"
+    if not test and problem.fixture:
+        # Whichever test asks for it; a conftest's and a plugin's may be any test.
+        place = name.partition("::")[0]
+        only = f"{shlex.quote(place)} " if place.rpartition("/")[2].startswith("test") else ""
+        return f"pytest {only}--cas-llm={mode}"
     if "conftest.py::" in name:
-        # A fixture's: whichever test asks for it.
         return f"pytest --cas-llm={mode}"
     if test or ("::" in name and not name.startswith("use::")):
         return f"pytest {shlex.quote(name)} --cas-llm={mode}"
@@ -232,6 +239,9 @@ def record_command(problem: Problem, *, test: str = "") -> str:
 
 def price_text(problems: Sequence[Problem]) -> str:
     """How many calls recording takes, and about what they cost."""
+    if all(problem.api == PYTHON.name for problem in problems):
+        # What a function costs is known to nobody but itself.
+        return _plural(len(problems), "function run")
     calls = _plural(len(problems), "call")
     known = [problem.price for problem in problems if problem.price is not None]
     if not known:

@@ -154,7 +154,7 @@ class Session:
             if asked.mode is not Mode.CAPTURE and decide(asked.mode, hit=False) is Act.REFUSE:
                 return refusals.missing(asked, found, self.runtime)
         except (StoreError, OSError) as error:
-            return refusals.refuse(asked, misses.UNREADABLE, self.runtime, detail=str(error))
+            return refusals.unreadable(asked, error, self.runtime)
         try:
             return self._live(asked)
         except (StoreError, OSError) as error:

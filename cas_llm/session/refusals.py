@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from cas_llm import prices
 from cas_llm.config import Settings
-from cas_llm.errors import CasLLMError
+from cas_llm.errors import CasLLMError, ObjectMissing
+from cas_llm.keys import short
 from cas_llm.modes import Mode
 from cas_llm.providers import PYTHON, identify, provider_for
 from cas_llm.providers.base import Provider, Usage
@@ -23,12 +24,13 @@ from cas_llm.session.misses import Problem
 from cas_llm.session.nearest import nearest
 from cas_llm.session.runtime import Runtime
 from cas_llm.session.scopes import Kind, Scope
-from cas_llm.store import pick
+from cas_llm.store import layout, pick
 from cas_llm.wire import Request, Response
 
 STATUS = 424
 _TYPICAL_OUTPUT = 200
 _CHARACTERS_PER_TOKEN = 4
+_LONGEST_ASK = 120
 
 
 def missing(asked: Asked, absent: Absent, runtime: Runtime) -> Serve:
@@ -136,11 +138,15 @@ def trouble(
     notes: tuple[str, ...] = (),
 ) -> Problem:
     """Find out what there is to say about a request that went wrong, and note it."""
-    scope, store, ask = asked.scope, runtime.store, asked.ask
+    scope, store = asked.scope, runtime.store
     near = tape = None
+    pending = lookup.waits(asked, runtime)
     if kind == misses.NOT_RECORDED:
         near = nearest(asked, runtime)
         tape = pick.current(scope.tapes(store), scope.source)
+        if store.exists and not pending:
+            request = layout.sharded(layout.REQUESTS, asked.key)
+            notes = (*notes, *_once_had(request, asked, runtime))
     problem = Problem(
         kind=kind,
         scope=scope.name,
@@ -148,14 +154,15 @@ def trouble(
         key=asked.key,
         api=asked.api.name,
         model=asked.model,
-        ask=ask[-1] if ask else "",
+        ask=_shown(asked),
         detail=detail,
         nearest=near,
         store_empty=kind == misses.NOT_RECORDED and store.is_empty(),
-        pending=lookup.waits(asked, runtime),
+        pending=pending,
         turn=len(scope.served) + 1 if tape else 0,
         turns=len(tape.turns) if tape else 0,
         price=estimate(asked),
+        fixture=scope.kind is Kind.FIXTURE,
         notes=notes,
     )
     report(scope, problem, runtime)
@@ -172,6 +179,21 @@ def report(scope: Scope, problem: Problem, runtime: Runtime) -> None:
         families.tell_problem(runtime.run, scope, problem)
 
 
+def unreadable(asked: Asked, error: Exception, runtime: Runtime) -> Serve:
+    """The refusal of a request whose recording cannot be read; says who took it out, if anybody."""
+    notes: tuple[str, ...] = ()
+    if isinstance(error, ObjectMissing) and error.path:
+        name = "/".join(error.path.parts[-3:])
+        notes = _once_had(name, asked, runtime)
+    return refuse(asked, misses.UNREADABLE, runtime, detail=str(error), notes=notes)
+
+
+def _once_had(path: str, asked: Asked, runtime: Runtime) -> tuple[str, ...]:
+    """What git tells of the store path *path*, if a commit deleted it."""
+    note = runtime.pruned.note(path, asked.key)
+    return (note,) if note else ()
+
+
 def reading_on(asked: Asked, runtime: Runtime) -> Callable[[], Exception]:
     """What to call when the reader wants more of a stream than was read when it was recorded."""
 
@@ -183,6 +205,12 @@ def reading_on(asked: Asked, runtime: Runtime) -> Callable[[], Exception]:
         return misses.error_for([trouble(asked, misses.READ_ON, runtime, detail=detail)])
 
     return problem
+
+
+def _shown(asked: Asked) -> str:
+    """What is asked, in a line: the last message, or all arguments of a function."""
+    ask = asked.ask
+    return short(", ".join(ask), _LONGEST_ASK) if asked.api is PYTHON else ask[-1] if ask else ""
 
 
 def estimate(asked: Asked) -> float | None:

@@ -13,6 +13,7 @@ from cas_llm.config import Settings
 from cas_llm.errors import StoreError
 from cas_llm.redact import Redactor, credentials_of, secret_variables
 from cas_llm.session.log import Log
+from cas_llm.session.pruned import Pruned
 from cas_llm.session.recorder import Recorder
 from cas_llm.session.runs import Run
 from cas_llm.session.scopes import Scope
@@ -49,6 +50,7 @@ class Runtime:
         atexit.register(self.run.close)
         atexit.register(self.settle)
         self.log = Log()
+        self.pruned = Pruned(settings.store, self.run.folder)
         self.matched: set[str] = set()
         self.recorders: dict[str, Recorder] = {}
         self._takes: dict[str, int] = {}

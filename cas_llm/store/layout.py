@@ -17,6 +17,7 @@ Nothing aggregate is tracked: no counts, no "last used", nothing two branches wo
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from cas_llm.digest import digest_of
@@ -45,11 +46,17 @@ _RESERVED = frozenset(
     | {f"lpt{n}" for n in "123456789"}
 )
 
+
+def _read(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
 SHARD = re.compile(r"[0-9a-f]{2}\Z")
 SHARED_NAME = re.compile(
     r"(?P<rest>[0-9a-f]{62})\.(?P<take>0|[1-9][0-9]*)\.(?P<run>[0-9a-f]{8})\.(?P<ordinal>[1-9][0-9]*)"
     r"\.(?P<digest>[0-9a-f]{64})\Z"
 )
+BLOB_NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{62}\.[a-z0-9]{1,10}\Z")
 TAPE_NAME = re.compile(r"(?P<stem>.+)\.(?P<take>[0-9]+)\.(?P<short>[0-9a-f]{16})\.json\Z")
 
 GITATTRIBUTES = """\
@@ -131,8 +138,40 @@ def tape_folder_and_stem(scope: str) -> tuple[str, str]:
     return "/".join([TAPES, *folders]), stem
 
 
-def read_format(root: Path) -> None:
-    """Check that *root* is a store this version can read.
+def fits(name: str, data: bytes) -> bool:
+    """Whether *data* is what the store path *name* stands for; a file named by hand is anything.
+
+    A shared entry is empty; a tape carries the start of its digest, any other file all of it.
+    """
+    folder, _, last = name.rpartition("/")
+    if last == KEEP or folder.startswith(SHARED):
+        return not data
+    if folder.startswith(TAPES):
+        named = TAPE_NAME.match(last)
+        return named is None or digest_of(data).startswith(named["short"])
+    return not is_blob(name) or digest_of(data) == folder[-2:] + last[:62]
+
+
+def is_blob(name: str) -> bool:
+    """Whether the store path *name* is that of a key record, an answer or a part."""
+    folder, _, rest = name.partition("/")
+    return folder in {REQUESTS, OBJECTS} and BLOB_NAME.match(rest) is not None
+
+
+def is_entry(name: str) -> bool:
+    """Whether the store path *name* is that of a tape or a shared entry."""
+    folder, _, last = name.rpartition("/")
+    if folder.startswith(f"{TAPES}/"):
+        return TAPE_NAME.match(last) is not None
+    if not folder.startswith(f"{SHARED}/"):
+        return False
+    return (
+        SHARED_NAME.match(last) is not None and SHARD.match(folder[len(SHARED) + 1 :]) is not None
+    )
+
+
+def read_format(root: Path, read: Callable[[str], bytes] = _read) -> None:
+    """Check that *root*, whose files *read* gives, is a store this version can read.
 
     Raises:
         NotAStore: there is no ``format`` file.
@@ -142,7 +181,7 @@ def read_format(root: Path) -> None:
     """
     path = root / "format"
     try:
-        text = path.read_bytes().decode("utf-8", "replace").rstrip("\r\n")
+        text = read(f"{root}/format").decode("utf-8", "replace").rstrip("\r\n")
     except FileNotFoundError:
         raise NotAStore(
             f"no cas-llm store at {root}: it has no file 'format'; make one with: cas-llm init",

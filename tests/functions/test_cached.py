@@ -117,7 +117,8 @@ def test_a_miss_names_the_arguments_that_differ() -> None:
     with pytest.raises(cas_llm.CacheMiss) as raised, use("replay", name="a"):
         double(1, by=4)
     assert "$.by   3 -> 4" in str(raised.value)
-    assert "CALL python" in str(raised.value)
+    assert 'test_cached:double   "x=1, more=[], by=4' in str(raised.value)
+    assert "1 function run" in str(raised.value)
     assert raised.value.misses[0].key
 
 

@@ -12,6 +12,7 @@ from support.recordings import fill
 
 from cas_llm.cli import verify as command
 from cas_llm.cli.verify import checks, examine
+from cas_llm.guard import checks as judging
 from cas_llm.store import Store, crew
 from cas_llm.store.proof import again, facts, noted, walk
 from cas_llm.store.proof.checks import Subset
@@ -137,7 +138,7 @@ def test_another_judgement_reads_all_again(store: Store, settled, examined, monk
     """A version that knows another secret, say, takes no word of an earlier one for it."""
     run(store)
     count = len(examined)
-    monkeypatch.setattr(command, "_judgement", lambda _: "another")
+    monkeypatch.setattr(judging, "_judgement", lambda _: "another")
     run(store)
     assert len(examined) == 2 * count
 

@@ -8,8 +8,10 @@ turn of a test quotes the answer before it, so that a wrong answer leads to a mi
 
 from __future__ import annotations
 
+import copy
 import json
 import random
+import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -206,6 +208,14 @@ class Bench:
         Store(self.root).prepare()
         self.commit("Begin")
 
+    def copied(self, folder: Path) -> Bench:
+        """The same repository in *folder*, where what is done leaves this one as it is."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        other = copy.copy(self)
+        other.folder, other.root = folder, folder / "cache_store"
+        other.chance = copy.copy(self.chance)
+        return other
+
     # -- git
 
     def git(self, *words: str) -> str:
@@ -351,6 +361,12 @@ class Bench:
         heard = self.run(world, "replay", list(world.talks.values()))
         assert self.live == before
         return heard
+
+    def leave_waiting(self, talk: Talk) -> None:
+        """Ask what *talk* does anew, in a test that then fails."""
+        desk = self._desk("capture")
+        self._turns(desk, talk, scope_of(talk, Kind.TEST), "")
+        self._close(desk)
 
     def uses(self, world: World, talk: Talk) -> list[tuple[str, str, int]]:
         """Key, digest and ordinal of what *talk* itself is served, in order."""

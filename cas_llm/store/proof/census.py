@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cas_llm.errors import StoreError
 from cas_llm.store import layout
+from cas_llm.store.proof.source import DISK, Source
 
 ERROR = "error"
 WARNING = "warning"
@@ -78,8 +79,29 @@ class Census:
 def take(root: Path) -> Census:
     """The census of the store at *root*."""
     census = Census(root)
-    census.findings.extend(_own_files(root))
+    census.findings.extend(_own_files(root, DISK))
     _folder(census, "")
+    return census
+
+
+def of_names(root: Path, names: Iterable[str], source: Source) -> Census:
+    """The census of a store that holds *names*, paths below *root*, and whose bytes *source* has.
+
+    What belongs to one machine is foreign here: names are those that others get.
+    """
+    census = Census(root)
+    census.findings.extend(_own_files(root, source))
+    takers: dict[str, Callable[[str], str]] = {}
+    for path in sorted(names):
+        place, _, name = path.rpartition("/")
+        if name == layout.KEEP or path in _OWN:
+            continue
+        if place not in takers:
+            takers[place] = _taker(census, place)
+        if what := takers[place](name):
+            is_local = path.startswith(f"{layout.LOCAL}/")
+            what = "belongs to one machine, not into git" if is_local else what
+            census.findings.append(_foreign(path, what))
     return census
 
 
@@ -88,20 +110,20 @@ def expected_text(path: str) -> str | None:
     return f"{layout.FORMAT}\n" if path == "format" else _FIXED.get(path)
 
 
-def _own_files(root: Path) -> Iterator[Finding]:
+def _own_files(root: Path, source: Source) -> Iterator[Finding]:
     try:
-        layout.read_format(root)
+        layout.read_format(root, source.read)
     except (StoreError, OSError, UnicodeDecodeError) as error:
         why = "without it nobody knows how to read the rest"
         yield Finding("CAS001", ERROR, "format", str(error), why, REPAIR)
     else:
-        if (root / "format").read_bytes() != f"{layout.FORMAT}\n".encode():
+        if source.read(f"{root}/format") != f"{layout.FORMAT}\n".encode():
             what = "has other white space or line ends than were written"
             yield Finding("CAS001", WARNING, "format", what, "something rewrites files", REPAIR)
     for name, text in _FIXED.items():
         try:
             # Not as text, which would take one line end for another.
-            there = (root / name).read_bytes().decode()
+            there = source.read(f"{root}/{name}").decode()
         except (OSError, UnicodeDecodeError):
             there = ""
         if there == text:

@@ -6,7 +6,7 @@ Every finding here is a warning. Reads only through what it is given.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from cas_llm.store import layout, pick
 from cas_llm.store.manifest import parse_shared
 from cas_llm.store.pick import Shared
-from cas_llm.store.proof.census import WARNING, Census, Finding
+from cas_llm.store.proof.census import WARNING, Finding
 from cas_llm.store.tape import Tape
 
 
@@ -50,15 +50,15 @@ def ties(root: Path, tapes: Mapping[Path, Tape]) -> Iterator[Finding]:
             )
 
 
-def shared_names(census: Census, said: Callable[[str], Said | None]) -> Iterator[Finding]:
-    """Shared entries whose run or ordinal is not what their answers say of themselves.
+def shared_names(names: Iterable[str], said: Callable[[str], Said | None]) -> Iterator[Finding]:
+    """Shared entries, sorted, whose run or ordinal is not what their answers say of themselves.
 
     *said* gives what the answer in the object of a name says, or None where it cannot be read.
     """
     # In order of key, take and run, as sorted names are: one group is looked at at a time.
-    for _, names in groupby(census.shared, lambda name: name.rsplit(".", 2)[0]):
+    for _, alike in groupby(names, lambda name: name.rsplit(".", 2)[0]):
         group: list[Named] = []
-        for name in names:
+        for name in alike:
             entry = parse_shared(name[:2], name[3:])
             if entry is not None:
                 said_of_it = said(f"{entry.digest}.json")

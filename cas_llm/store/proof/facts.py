@@ -6,7 +6,6 @@ Each function reads a file and gives a `Fact`; what files say of each other is h
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -18,10 +17,10 @@ from cas_llm.store import answer as answers
 from cas_llm.store import layout, members
 from cas_llm.store import tape as tapes
 from cas_llm.store.answer import Answer, parse
-from cas_llm.store.files import read
 from cas_llm.store.objects import check
 from cas_llm.store.proof.census import ERROR, REPAIR, WARNING
 from cas_llm.store.proof.checks import Checks, Lines, Subset
+from cas_llm.store.proof.source import DISK, Source
 
 REQUESTS, OBJECTS, SHARED, TAPES = "requests", "objects", "shared", "tapes"
 ANSWER, OTHER = "answer", "other"
@@ -74,12 +73,16 @@ def path_of(kind: str, name: str) -> str:
 
 @dataclass(frozen=True)
 class Examiner:
-    """Examines files of the store at `root`, as deep as `level` and `subset` say."""
+    """Examines files of the store at `root`, as deep as `level` and `subset` say.
+
+    Their bytes are had from `source`.
+    """
 
     root: Path
     checks: Checks
     level: int
     subset: Subset = field(default_factory=Subset)
+    source: Source = DISK
 
     def depth(self, kind: str, name: str) -> int:
         """The level to which the file *name* is to be proved."""
@@ -142,7 +145,7 @@ class Examiner:
         self, path: str, data: bytes, key: str, parts: Mapping[str, str]
     ) -> tuple[int, str, tuple[Problem, ...]]:
         """The level reached, the mark of the lines as derived anew, and what is wrong with it."""
-        if not all(os.path.exists(self._object_path(*part)) for part in parts.items()):  # noqa: PTH110 - texts, for speed
+        if not all(self.source.exists(self._object_path(*part)) for part in parts.items()):
             return 2, "", ()
         try:
             answer = answers.decode(data, self._part, path=path)
@@ -171,14 +174,14 @@ class Examiner:
     def _lines(self, key: str, answer: Answer) -> tuple[Lines, Lines] | None:
         path = f"{self.root}/{layout.sharded(layout.REQUESTS, key)}"
         try:
-            record = check(read(path), key, path)
+            record = check(self.source.read(path), key, path)
             return self.checks.lines_of(record, answer, self._part)
         except (ValueError, KeyError, TypeError, StoreError, OSError):
             return None  # what is wrong with the record or a part is a finding of its own
 
     def _shared(self, path: str, _name: str, depth: int) -> Fact:
         try:
-            size = os.stat(path).st_size  # noqa: PTH116 - one of millions
+            size = self.source.size(path)
         except OSError as error:
             return Fact(None, depth, (Problem("CAS020", said(error, path), _REFUSED),))
         why = "the name is the entry; git or an editor put something in"
@@ -187,7 +190,7 @@ class Examiner:
     def _tape(self, path: str, _name: str, depth: int) -> Fact:
         place = Path(path)
         try:
-            tape = tapes.decode(read(path), place)
+            tape = tapes.decode(self.source.read(path), place)
         except (StoreError, OSError) as error:
             return Fact(None, depth, (Problem("CAS020", said(error, path), _UNUSABLE),))
         problems: tuple[Problem, ...] = ()
@@ -208,7 +211,7 @@ class Examiner:
     def _bytes(self, path: str, digest: str, depth: int) -> Any:
         """The file's bytes, hashed from level 2 on, or the fact that they cannot be had."""
         try:
-            data = read(path)
+            data = self.source.read(path)
             return check(data, digest, path) if depth >= 2 else data
         except (StoreError, OSError) as error:
             return Fact(None, depth, (Problem("CAS020", said(error, path), _REFUSED),))
@@ -224,7 +227,7 @@ class Examiner:
 
     def _part(self, digest: str, ext: str) -> bytes:
         path = self._object_path(digest, ext)
-        return check(read(path), digest, path)
+        return check(self.source.read(path), digest, path)
 
     def _object_path(self, digest: str, ext: str) -> str:
         return f"{self.root}/{layout.sharded(layout.OBJECTS, digest, ext)}"

@@ -18,11 +18,9 @@ lines are and what a secret is are asked of `Checks`, as the store knows neither
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -31,19 +29,18 @@ from cas_llm.store.manifest import parse_shared
 from cas_llm.store.proof import census as census_of
 from cas_llm.store.proof import doubts, facts
 from cas_llm.store.proof.census import ERROR, INFO, REPAIR, WARNING, Census, Finding
-from cas_llm.store.proof.checks import Checks, Lines, Subset, Task
+from cas_llm.store.proof.checks import Checks, Lines, Subset
 from cas_llm.store.proof.doubts import Said
 from cas_llm.store.proof.facts import OBJECTS, REQUESTS, SHARED, TAPES, Examiner, Fact, path_of
 from cas_llm.store.proof.noted import facts_of
+from cas_llm.store.proof.source import DISK, Source
+from cas_llm.store.proof.tasks import shared_beside, tasks
 from cas_llm.store.tape import Tape
 
 __all__ = ["Checks", "Finding", "Subset", "verify"]
 
 WHOLE = Subset()
 
-# Below, sixteen groups of a kind; above, 256: what is noted of a group is read and written at once.
-_MANY = 50_000
-_TAPE_GROUPS = 64
 _REPLAYED = "no tape that can be read names it: its test was re-recorded, or the tape is damaged"
 
 
@@ -57,19 +54,23 @@ def verify(
     seen: Callable[[int], None] = lambda _: None,
     noted: bool = False,
     workers: int = 0,
+    source: Source = DISK,
+    only: frozenset[str] | None = None,
 ) -> Iterator[Finding]:
     """Everything wrong with the store at *root* up to *level*.
 
     *seen* is told how many files were dealt with. Levels 2 and 3 look at the files of *subset*.
     With *noted*, files that are by all the file system says those that were proved before are not
     read again. *workers* of 0 means a process for each core, where the store is large enough.
+    The bytes are had from *source*; with *only*, paths in the store, no other file is looked at,
+    and what nothing names is not told.
     """
     census = census or census_of.take(root)
     yield from census.findings
     if level >= 1:
         noted = noted and level >= 2 and bool(checks.version)
-        examiner = Examiner(root, checks, level, subset)
-        yield from _Verification(census, examiner, seen, noted, workers).run()
+        examiner = Examiner(root, checks, level, subset, source)
+        yield from _Verification(census, examiner, seen, noted, workers, only).run()
 
 
 @dataclass
@@ -81,6 +82,7 @@ class _Verification:
     seen: Callable[[int], None]
     noted: bool
     workers: int
+    only: frozenset[str] | None = None
     tapes: list[tuple[str, list[Any]]] = field(default_factory=list)
     missing: set[str] = field(default_factory=set)
     named_parts: set[str] = field(default_factory=set)
@@ -102,8 +104,9 @@ class _Verification:
             OBJECTS: self._object,
         }
         work = partial(facts_of, examiner=self.examiner, noted=self.noted)
-        files, workers = self.census.files, self.workers
-        for task, found in crew.spread(work, self._tasks(), files=files, workers=workers):
+        files = self.census.files if self.only is None else len(self.only)
+        todo = tasks(self.census, self.only)
+        for task, found in crew.spread(work, todo, files=files, workers=self.workers):
             for name, fact in zip(task.names, found, strict=True):
                 yield from handlers[task.kind](name, fact)
             self.seen(len(task.names))
@@ -111,25 +114,10 @@ class _Verification:
         if self.examiner.level >= 3:
             yield from self._lines_on_tapes()
             yield from doubts.ties(self.census.root, self._rivals())
-            yield from doubts.shared_names(self.census, self.said.get)
-
-    def _tasks(self) -> Iterator[Task]:
-        """The manifest first: what it names decides what an object is."""
-        width = 2 if self.census.files >= _MANY else 1
-        folders: dict[str, list[str]] = {}
-        for name in self.census.tapes:
-            place = name.rpartition("/")[0].encode("utf-8", "surrogateescape")
-            group = f"{zlib.crc32(place) % _TAPE_GROUPS:02x}"
-            folders.setdefault(group, []).append(name)
-        for group in sorted(folders):
-            yield Task(TAPES, group, tuple(folders[group]))
-        for kind, names in (
-            (SHARED, self.census.shared),
-            (REQUESTS, self.census.requests),
-            (OBJECTS, self.census.objects),
-        ):
-            for group, some in groupby(names, lambda name: name[:width]):
-                yield Task(kind, group, tuple(some))
+            names = (
+                self.census.shared if self.only is None else shared_beside(self.census, self.only)
+            )
+            yield from doubts.shared_names(names, self.said.get)
 
     # -- the manifest --------------------------------------------------------------------------
 
@@ -213,7 +201,7 @@ class _Verification:
     # -- what only shows when all was read -----------------------------------------------------
 
     def _orphans(self) -> Iterator[Finding]:
-        if self.examiner.subset.of > 1:
+        if self.examiner.subset.of > 1 or self.only is not None:
             return
         for kind, names in ((OBJECTS, self.census.objects), (REQUESTS, self.census.requests)):
             unused = self.unused[kind]

@@ -45,7 +45,7 @@ class Tree:
             StoreError: a tape cannot be used, so that nobody knows what it names.
 
         """
-        wanted = {name for name in self.names if _is_tape(name)}
+        wanted = {name for name in self.names if is_tape(name)}
         for name, data in self.read(sorted(wanted - known.keys())):
             try:
                 known[name] = tape.decode(data, Path(name))
@@ -53,7 +53,7 @@ class Tree:
                 raise StoreError(f"{self.place}: {error}", path=Path(name)) from error
         if unread := sorted(wanted - known.keys()):
             raise StoreError(f"{self.place}: {unread[0]} cannot be read", path=Path(unread[0]))
-        shared = {name: entry for name in self.names if (entry := _shared(name))}
+        shared = {name: entry for name in self.names if (entry := shared_entry(name))}
         return Entries({name: known[name] for name in wanted}, shared)
 
 
@@ -164,11 +164,13 @@ def _files(root: Path) -> Iterator[str]:
         yield from (name if place == "." else f"{place}/{name}" for name in names)
 
 
-def _is_tape(name: str) -> bool:
+def is_tape(name: str) -> bool:
+    """Whether the store path *name* is a tape's."""
     return name.startswith(f"{layout.TAPES}/") and bool(layout.TAPE_NAME.match(_last(name)))
 
 
-def _shared(name: str) -> Shared | None:
+def shared_entry(name: str) -> Shared | None:
+    """The entry that the store path *name* is, or None if it is none."""
     words = name.split("/")
     if len(words) != 4 or not name.startswith(f"{layout.SHARED}/"):
         return None
