@@ -121,7 +121,7 @@ def edit(
     from cas_llm.cli.output import print_json
 
     if text is not None and file is not None:
-        raise ConfigError("give --text or --file, not both", source="cas-llm edit")
+        raise ConfigError("give --text or --file, not both", source="edit")
     if file is not None:
         try:
             change = body_change(file.read_bytes())
@@ -148,7 +148,7 @@ def in_editor(answer: Answer) -> bytes:
     command = os.environ.get("VISUAL") or os.environ.get("EDITOR")
     if not command:
         raise ConfigError(
-            "no $VISUAL or $EDITOR is set; set one, or give --text or --file", source="cas-llm edit"
+            "no $VISUAL or $EDITOR is set; set one, or give --text or --file", source="edit"
         )
     body = answer.response.body
     shown = replacing.laid_out(body)

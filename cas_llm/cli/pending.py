@@ -71,7 +71,7 @@ def select(
     """
     found = tuple(found)
     if bool(key) + bool(test) + every != 1:
-        raise ConfigError("say which: one of KEY, --test ID, --all", source="cas-llm pending")
+        raise ConfigError("say which: one of KEY, --test ID, --all", source="pending")
     if key:
         whole = naming.matching((item.waiting.key for item in found), key)
         return tuple(item for item in found if item.waiting.key == whole)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cas_llm.config.readers import (
+    dates,
+    days,
     error_statuses,
     flag,
     hosts,
@@ -17,7 +19,6 @@ from cas_llm.config.readers import (
     path,
     redact_rules,
     seconds,
-    table,
     table_of,
     text,
     texts,
@@ -46,8 +47,26 @@ HOOKS = {
     "max_seconds": seconds,
     "allow_unstaged": flag,
     "python": text,
+    "environment": texts,
 }
 """What the table `hooks` may hold."""
+
+_SEVERITY = one_of("error", "warning", "off")
+
+STALE = {
+    "unused": _SEVERITY,
+    "gone": _SEVERITY,
+    "superseded": _SEVERITY,
+    "aged": _SEVERITY,
+    "old_key": _SEVERITY,
+    "retired": _SEVERITY,
+    "tied": _SEVERITY,
+    "unmarked": _SEVERITY,
+    "grace_days": days,
+    "max_age": days,
+    "models": dates,
+}
+"""What the table `stale` may hold: how bad each rule's findings are, and what the rules go by."""
 
 OPTIONS: tuple[Option, ...] = (
     Option("mode", parse_mode, None, "replay, fallback, capture or disabled"),
@@ -67,12 +86,14 @@ OPTIONS: tuple[Option, ...] = (
     Option("placeholder_keys", flag, True, "stand-ins for missing keys in replay"),
     Option("live_on_ci", flag, False, "allow calls beyond loopback where CI is set"),
     Option("vcr", one_of("keep", "replace"), "keep", "tests with another tool's vcr marker"),
-    Option("stale", table, {}, "when a recording counts as stale"),
+    Option("stale", table_of(STALE), {}, "when a recording counts as stale"),
     Option("hooks", table_of(HOOKS), {}, "what the git hooks look at, and for how long"),
 )
 
 BY_NAME = {option.name: option for option in OPTIONS}
-OTHER_VARIABLES = frozenset({"CAS_LLM_SESSION", "CAS_LLM_RUN", "CAS_LLM_CORPUS", "CAS_LLM_SLOW"})
+OTHER_VARIABLES = frozenset(
+    f"CAS_LLM_{name}" for name in ("SESSION", "RUN", "TRIAL", "CORPUS", "SLOW", "THOROUGH")
+)
 
 
 def read_option(name: str, value: Any, source: str) -> Any:

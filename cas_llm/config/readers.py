@@ -9,6 +9,7 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any
 
 from cas_llm.streams.pacing import delays
@@ -134,6 +135,25 @@ def seconds(value: Any) -> float:
     if not number or not 0 < value < float("inf"):
         raise ValueError(f"must be a number of seconds above 0, not {value!r}")
     return float(value)
+
+
+def days(value: Any) -> float:
+    """A number of days."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 <= value < float("inf"):
+        raise ValueError(f"must be a number of days, not {value!r}")
+    return float(value)
+
+
+def dates(value: Any) -> Mapping[str, date]:
+    """A table of names, each with a day: ``2026-01-31``, with quotation marks or without."""
+    found = {}
+    for name, day in table(value).items():
+        try:
+            found[name] = date.fromisoformat(str(day))
+        except ValueError:
+            raise ValueError(f"must give {name!r} a day like 2026-01-31, not {day!r}") from None
+    return found
 
 
 def table_of(members: Mapping[str, Callable[[Any], Any]]) -> Callable[[Any], Mapping[str, Any]]:

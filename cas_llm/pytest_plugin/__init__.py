@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MARKER = "cas_llm"
 _RUNNING: pytest.StashKey[Running] = pytest.StashKey()
-_OPTIONS = ("mode", "store", "report", "max_cost", "live_on_ci", "strict", "replace_edited")
+_OPTIONS = ("mode", "store", "report", "from", "max_cost", "live_on_ci", "strict", "replace_edited")
 _INI_LISTS = ("hosts", "ignore_hosts", "normalise", "redact", "record_errors")
 _INI_TEXTS = (
     "mode",
@@ -54,6 +54,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         dest="cas_llm_report",
         metavar="FILE",
         help="write what happened as JSON",
+    )
+    group.addoption(
+        "--cas-llm-from",
+        dest="cas_llm_from",
+        action="append",
+        metavar="FILE",
+        help="run just the tests that a report names as having missed; may be repeated",
     )
     group.addoption(
         "--cas-llm-max-cost",

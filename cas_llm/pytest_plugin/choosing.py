@@ -74,7 +74,10 @@ def is_partial(config: pytest.Config) -> bool:
     if is_worker():
         return " partial " in os.environ.get(RUN_VARIABLE, "")
     options = config.known_args_namespace
-    if any(getattr(options, name, None) for name in ("keyword", "markexpr", "lf", "deselect")):
+    if any(
+        getattr(options, name, None)
+        for name in ("keyword", "markexpr", "lf", "deselect", "cas_llm_from")
+    ):
         return True
     places = getattr(options, "file_or_dir", None) or ()
     return any("::" in place or place.endswith(".py") for place in places)

@@ -69,6 +69,15 @@ def extent_of(document: Mapping[str, Any]) -> Extent:
     )
 
 
+def stopped_by(reporter: Any, status: int) -> str:
+    """What ended the run before its tests did; empty where nothing has."""
+    session = getattr(reporter, "_session", None)
+    said = getattr(session, "shouldfail", "") or getattr(session, "shouldstop", "")
+    if status == pytest.ExitCode.INTERRUPTED:
+        return f"interrupted: {said}" if isinstance(said, str) and said else "interrupted"
+    return str(said) if said else ""
+
+
 def _narrowed(config: pytest.Config) -> Iterable[str]:
     """Why a run that was started like this is not one of all tests."""
     if is_partial(config):

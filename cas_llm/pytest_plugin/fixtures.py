@@ -33,7 +33,7 @@ class WideFixtures:
         origin = origin_of_function(fixturedef.func)
         place = self._place(origin)
         scope = Scope(
-            f"{place or _home(fixturedef)}::{fixturedef.argname}{_parameter(fixturedef, request)}",
+            f"{self.base_name(fixturedef)}{_parameter(fixturedef, request)}",
             Kind.FIXTURE,
             # A library's text is not the project's: it changes with the library's version.
             origin=origin if place else None,
@@ -44,15 +44,24 @@ class WideFixtures:
         self._all.append(scope)
         return scope
 
+    def base_name(self, fixturedef: pytest.FixtureDef[Any]) -> str:
+        """The name of the fixture's scopes, less the parameter."""
+        place = self._place(origin_of_function(fixturedef.func))
+        return f"{place or _home(fixturedef)}::{fixturedef.argname}"
+
     def used_by(self, item: pytest.Item) -> None:
         """Note that the passing test *item* used its fixtures."""
+        self._vouched |= set(map(id, self.of(item)))
+
+    def of(self, item: pytest.Item) -> list[Scope]:
+        """The scopes of the wider fixtures that *item* asked for."""
+        if not self._opened:
+            return []
         request = getattr(item, "_request", None)
         dynamic = getattr(request, "_fixture_defs", {})
         static = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
-        for definition in (*dynamic.values(), *(d for found in static.values() for d in found)):
-            scope = self._opened.get(id(definition))
-            if scope is not None:
-                self._vouched.add(id(scope))
+        asked = {id(d): d for d in (*dynamic.values(), *(d for f in static.values() for d in f))}
+        return [self._opened[name] for name in asked if name in self._opened]
 
     def opened(self) -> list[Scope]:
         """All scopes that used anything, in the order they were set up."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import linecache
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +12,9 @@ import pytest
 
 FOREIGN = frozenset({"site-packages", "dist-packages", ".venv", "venv", ".tox", ".nox"})
 """Folders whose code is not the project's own, though they may lie in it."""
+
+_DEFINITION = re.compile(r"\s*(async\s+)?def\s")
+_LONGEST_DECORATION = 500
 
 
 def origin_of(item: pytest.Item) -> tuple[str, int] | None:
@@ -25,3 +30,13 @@ def origin_of_function(function: Callable[..., Any]) -> tuple[str, int] | None:
     inner = getattr(getattr(inner, "hypothesis", None), "inner_test", inner)
     code = getattr(inner, "__code__", None)
     return None if code is None else (code.co_filename, code.co_firstlineno)
+
+
+def definition_of(path: str, first: int) -> int:
+    """The line of the ``def`` of a function whose text, decorators and all, begins at *first*."""
+    if not linecache.getline(path, first).lstrip().startswith("@"):
+        return first
+    for number in range(first, first + _LONGEST_DECORATION):
+        if _DEFINITION.match(linecache.getline(path, number)):
+            return number
+    return first

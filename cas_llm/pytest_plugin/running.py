@@ -5,17 +5,15 @@ Registered once something asks for cas-llm, so that its hooks cost nothing befor
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import pytest
 
 from cas_llm.errors import CasLLMError, ConfigError
 from cas_llm.modes import Mode
-from cas_llm.pytest_plugin import summary, verdicts
+from cas_llm.pytest_plugin import verdicts
 from cas_llm.pytest_plugin.choosing import (
     RUN_VARIABLE,
     announce_run,
@@ -26,19 +24,20 @@ from cas_llm.pytest_plugin.choosing import (
     run_settings,
     settings_for,
 )
-from cas_llm.pytest_plugin.extent import Watched, extent_of
+from cas_llm.pytest_plugin.ending import Ending
+from cas_llm.pytest_plugin.extent import Watched
 from cas_llm.pytest_plugin.fixtures import WideFixtures
+from cas_llm.pytest_plugin.noting import Notes, relative
 from cas_llm.pytest_plugin.origins import origin_of
+from cas_llm.pytest_plugin.reporting import Reporting
 from cas_llm.pytest_plugin.verdicts import RunningTest
-from cas_llm.session import Kind, Scope, Session, families, usage
+from cas_llm.pytest_plugin.wanted import Wanted
+from cas_llm.pytest_plugin.watching import Watching
+from cas_llm.session import Kind, Scope, Session, families
 from cas_llm.session.bindings import Binding, current, pop, push
-from cas_llm.session.closing import borrows, passed, unplayed
+from cas_llm.session.closing import borrows, unplayed
 from cas_llm.session.placeholders import Placeholders
-from cas_llm.session.report import log_document, merged, write_last_run
 from cas_llm.session.runtime import Runtime
-from cas_llm.session.scopes import SHARED
-from cas_llm.store import pick
-from cas_llm.store.pending import Waiting
 from cas_llm.transports import install as transports
 
 _TEST = pytest.StashKey[RunningTest]()
@@ -56,21 +55,22 @@ class Running:
         self.partial = is_partial(config)
         self.runtime: Runtime = self.base.runtime
         self.fixtures = WideFixtures(config.rootpath)
-        self.tests: dict[str, dict[str, Any]] = {}
-        self.scopes: dict[str, dict[str, list[str]]] = {}
+        self.notes = Notes(self.runtime)
         self.extent = Watched(config)
-        self.totals = {"new_recordings": 0, "new_tapes": 0}
-        self.borrowers: list[str] = []
-        self.ties: dict[str, list[str]] = {}
-        self.unkept: list[str] = []
+        self.wanted = Wanted(config)
+        self.reporting = Reporting(config, self.runtime, self.settings.store)
+        self.reporting.begin(self.wanted.files)
+        self.watching = Watching(config, self.runtime, self.settings)
         self.workers: list[dict[str, Any]] = []
         self._overridden: Mapping[str, Any] = {}
         self._names: dict[str, int] = {}
         self._placeholders = Placeholders(self.settings)
-        self._shared = Binding(self.base, Scope(staged=True))
+        self.shared = Binding(self.base, Scope(staged=True))
+        self.ending = Ending(self)
+        config.pluginmanager.register(self.ending, "cas_llm_ending")
         self._stopped = False
         transports.install()
-        push(self._shared)
+        push(self.shared)
         self._placeholders.put()
         if not is_worker():
             announce_run(self.runtime.run, partial=self.partial)
@@ -79,7 +79,8 @@ class Running:
     def header(self) -> str:
         """The line for pytest's header."""
         said = self.settings.mode_said
-        return f"cas-llm: {said.mode} ({said.source}), store {_relative(self.settings.store)}"
+        only = self.wanted.header(records=said.mode.records)
+        return f"cas-llm: {said.mode} ({said.source}), store {relative(self.settings.store)}{only}"
 
     def collected(self, items: list[pytest.Item]) -> None:
         """Give each item its scope's name, and let overridden settings be set up first."""
@@ -90,8 +91,11 @@ class Running:
             names = getattr(item, "fixturenames", None)
             if names is not None and overrides_config(item):
                 names.insert(0, "_cas_llm_settings")
+        self.wanted.choose(items, lambda item: item.stash[_NAME])
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            self.extent.collect(item.stash.get(_NAME, item.nodeid), item)
         self.extent.leave_out(len(items))
 
     @pytest.hookimpl(wrapper=True)
@@ -103,7 +107,9 @@ class Running:
         # A module that skips itself has tests all the same.
         self.extent.leave_out(int(not report.passed))
         if problems := self.runtime.log.problems[before:]:
+            self.reporting.found(problems, report.nodeid, None)
             verdicts.tell_collection(problems, report)
+        self.reporting.not_collected(report)
         return report
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -117,6 +123,7 @@ class Running:
             wrong = str(error)
         push(binding)
         _announce()
+        self.watching.begins()
         item.stash[_TEST] = RunningTest(binding, before, wrong)
         return (yield)
 
@@ -141,7 +148,8 @@ class Running:
         push(binding)
         _announce()
         try:
-            return (yield)
+            with self.watching.widely():
+                return (yield)
         finally:
             pop(binding)
             binding.closed = False
@@ -160,91 +168,33 @@ class Running:
             families.adopt_problems(self.runtime.run, test.binding.scope, self.runtime.log)
         if call.when == "teardown" and test.passing and report.passed:
             self._check_strict(test, report)
+        name = item.stash.get(_NAME, item.nodeid)
         problems = self.runtime.log.problems[test.problems_before + test.told :]
+        self.reporting.found(problems, name, item)
         if problems and verdicts.tell(problems, report, call, self.config.rootpath):
             test.told += len(problems)
-        self.extent.report(item.stash.get(_NAME, item.nodeid), report)
+        self.extent.report(name, report)
         expected = hasattr(report, "wasxfail") and report.skipped
         test.passing = test.passing and (report.passed or expected)
         if call.when == "teardown":
             self._close(item, test, report)
+            outcome = "passed" if test.passing else self.extent.outcomes.get(name, "failed")
+            own = [test.binding.scope] if test.binding else []
+            self.watching.ends(item, name, outcome, [*own, *self.fixtures.of(item)])
         return report
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write what wider fixtures and imports recorded, before anyone reports."""
-        before = len(self.runtime.log.problems)
-        for scope in self.fixtures.opened():
-            # Of a test that failed as well: the tie may be why it did.
-            with contextlib.suppress(CasLLMError):
-                self._note_tie(scope)
-        for scope in (*self.fixtures.passed(), self._shared.scope):
-            families.adopt_problems(self.runtime.run, scope, self.runtime.log)
-            if self.settings.mode.records or scope.recorded:
-                with self._telling():
-                    self._keep(scope)
-            with contextlib.suppress(CasLLMError):
-                self._note_usage(scope)
-        with self._telling():
-            self.runtime.store.flush()
-        stray = (
-            self.unkept
-            or len(self.runtime.log.problems) > before
-            or any(
-                problem["scope"] == SHARED
-                for document in (log_document(self.runtime.log), *self.workers)
-                for problem in document["problems"]
-            )
-        )
-        if stray and session.exitstatus == pytest.ExitCode.OK:
-            # Outside any test, and swallowed: nothing else would turn the run red.
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        own = self.document()
-        document = merged([own, *self.workers, *families.logs(self.runtime.run)])
-        # Words, and what only the end shows: the distributing process's own.
-        document |= {name: own[name] for name in ("mode", "mode_source", "store", "waiting")}
-        # Several workers opened one fixture.
-        document["ties"] = {scope: [*dict.fromkeys(t)] for scope, t in document["ties"].items()}
-        write_last_run(self.runtime.store, document["problems"])
-        usage.note(self.runtime.store, document.pop("scopes"), extent_of(document.pop("extent")))
-        summary.show(terminalreporter, document, self.config)
-
-    def document(self) -> dict[str, Any]:
-        """What this process has to report."""
-        said = self.settings.mode_said
-        waiting: list[Waiting] = []
-        with self._telling():
-            waiting = [w for w in self.runtime.store.pending.all() if w.run == self.runtime.run.id]
-        return {
-            "mode": str(said.mode),
-            "mode_source": said.source,
-            "store": _relative(self.settings.store),
-            **log_document(self.runtime.log),
-            **self.totals,
-            "waiting": sorted({w.digest for w in waiting}),
-            "unkept": list(self.unkept),
-            "borrowers": list(self.borrowers),
-            "ties": dict(self.ties),
-            "tests": dict(self.tests),
-            "scopes": dict(self.scopes),
-            "extent": self.extent.document(),
-        }
 
     def stop(self) -> None:
         """Take everything off again."""
         if self._stopped:
             return
         self._stopped = True
-        pop(self._shared)
+        pop(self.shared)
         if self.settings.mode is Mode.REPLAY:
-            transports.hold_at_exit(self._shared.session)
+            transports.hold_at_exit(self.shared.session)
         transports.silence()
         transports.uninstall()
         self._placeholders.take_back()
-        with self._telling():
+        with self.notes.telling():
             self.runtime.store.close()
         if not is_worker():
             os.environ.pop(RUN_VARIABLE, None)
@@ -321,56 +271,17 @@ class Running:
             if test.passing:
                 self.fixtures.used_by(item)
                 if test.binding.session.settings.mode.records or scope.recorded:
-                    self._keep(scope)
-                elif borrows(scope, self.runtime):
-                    self.borrowers.append(scope.name)
-            self._note(scope, passed=test.passing)
+                    self.notes.keep(scope)
+                else:
+                    self.reporting.passed(scope)
+                    if borrows(scope, self.runtime):
+                        self.notes.borrowers.append(scope.name)
+            self.notes.test(scope, passed=test.passing)
         except CasLLMError as error:
             # A damaged tape, a full disk: this test's trouble, not the run's end. Where the test
             # failed, it has been told already.
             if test.passing:
                 report.outcome, report.longrepr = "failed", f"cas-llm: {error}"
-
-    @contextlib.contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Let the summary tell what could not be kept after the last test."""
-        try:
-            yield
-        except CasLLMError as error:
-            self.unkept.append(str(error))
-
-    def _keep(self, scope: Scope) -> None:
-        written = passed(scope, self.runtime)
-        self.totals["new_recordings"] += written.recordings
-        self.totals["new_tapes"] += written.tape is not None
-
-    def _note(self, scope: Scope, *, passed: bool) -> None:
-        if not scope.uses and not scope.problems:
-            return
-        self.tests[scope.name] = {
-            "passed": passed,
-            "used": [{"key": use.key, "digest": use.digest} for use in scope.in_order()],
-        }
-        self._note_tie(scope)
-        if passed:
-            self._note_usage(scope)
-
-    def _note_usage(self, scope: Scope) -> None:
-        """Note which tapes served a scope that passed, and which it has now."""
-        if scope.uses and scope.kind is not Kind.SHARED:
-            own = self.runtime.store.manifest.tapes_of(scope.name)
-            served = {use.tape for use in scope.uses.values()} - {""}
-            before = {tape.digest for tape in scope.tapes(self.runtime.store)}
-            had = [tape.digest for tape in own]
-            self.scopes[scope.name] = {
-                "tapes": sorted(served | (set(had) - before)),
-                "had": had,
-            }
-
-    def _note_tie(self, scope: Scope) -> None:
-        if tied := pick.tied(scope.tapes(self.runtime.store), scope.source):
-            root = self.runtime.store.root
-            self.ties[scope.name] = [_relative(tape.path(root)) for tape in tied]
 
 
 def _announce() -> None:
@@ -384,10 +295,3 @@ def _announce() -> None:
 
 def _then(call: Callable[[Binding], None], binding: Binding) -> Callable[[], None]:
     return lambda: call(binding)
-
-
-def _relative(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

@@ -15,6 +15,7 @@ import pytest
 from cas_llm.pytest_plugin.origins import FOREIGN
 from cas_llm.session import Problem, misses
 from cas_llm.session.bindings import Binding
+from cas_llm.session.report import problem_document
 from cas_llm.store.tape import Turn
 
 
@@ -45,6 +46,8 @@ def tell(
     if report.when == "setup" and report.passed:
         # Told by the test's own phase: a failed set-up would keep the test from running at all.
         return False
+    # Crosses processes with the report, so that others may know why it failed.
+    vars(report)["cas_llm_problems"] = [problem_document(problem) for problem in problems]
     text = misses.explain(problems[0], test=report.nodeid)
     if len(problems) > 1:
         rest = len(problems) - 1

@@ -27,7 +27,7 @@ class Workers:
         if output is not None:
             import json
 
-            output[_NAME] = json.dumps(self._running.document())
+            output[_NAME] = json.dumps(self._running.ending.document())
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self) -> None:

@@ -73,6 +73,7 @@ def tell_problem(run: Run, scope: Scope, problem: Problem) -> None:
             "detail": detail,
             "told_elsewhere": True,
             "price": problem.price,
+            "fixture": problem.fixture,
         },
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from cas_llm.session.misses import Nearest, Problem, describe, explain, headline
 from cas_llm.store import Store, layout
 from cas_llm.store.answer import parse, pretty
 
+_DIGEST = re.compile(r"[0-9a-f]{8}|[0-9a-f]{40}|[0-9a-f]{64}")
 FORMAT = "cas-llm/report/1"
+DID_NOT_END = "the run did not end"
 LAST_RUN = "cas-llm/last-run/1"
 
 
@@ -33,6 +36,10 @@ def problem_document(problem: Problem) -> dict[str, Any]:
         "headline": headline(problem),
         "explanation": explain(problem),
         "records": problem.is_miss,
+        "new": problem.is_new,
+        "fixture": problem.fixture,
+        "turn": problem.turn,
+        "turns": problem.turns,
         "nearest": _nearest_document(problem.nearest, redact),
     }
     return {n: redact(value) if isinstance(value, str) else value for n, value in document.items()}
@@ -105,6 +112,94 @@ def log_document(log: Log) -> dict[str, Any]:
         "blocked": log.blocked,
         "problems": [problem_document(problem) for problem in log.problems],
     }
+
+
+def report_document(
+    document: Mapping[str, Any],
+    *,
+    run: str,
+    commit: str,
+    python: str,
+    project: str,
+    store: str,
+    asked: Sequence[str],
+    stopped: str,
+) -> dict[str, Any]:
+    """The report of one run, as `session.shards` merges it with others.
+
+    *document* is the merged one of its processes, empty for a run that told nothing; *project* and
+    *store* are relative, *asked* the places it was told to look for tests in, and *stopped* says
+    what ended it early.
+    """
+    extent = document.get("extent", {})
+    more = document.get("report", {})
+    told = {**log_document(Log()), **_NOTHING, **document}
+    shard = {
+        "run": run,
+        "name": "",
+        "python": python,
+        "mode": told["mode"],
+        "stopped": stopped,
+        "narrowed": list(dict.fromkeys(extent.get("narrowed", ()))),
+        "asked": list(asked),
+    }
+    return {
+        "format": FORMAT,
+        "commit": commit,
+        "project": project,
+        "store": store,
+        "mode": told["mode"],
+        "shards": [shard],
+        **{name: told[name] for name in _TOLD},
+        "collected": sorted(extent.get("collected", ())),
+        "uncollected": sorted(more.get("uncollected", ())),
+        "fixtures": sorted(extent.get("fixtures", ())),
+        "outcomes": dict(extent.get("outcomes", {})),
+        "repeated": [],
+        "differing": {},
+        "places": dict(more.get("places", {})),
+        "left": dict(more.get("left", {})),
+    }
+
+
+_NOTHING: dict[str, Any] = {
+    "mode": "",
+    "new_recordings": 0,
+    "new_tapes": 0,
+    "waiting": [],
+    "unkept": [],
+    "borrowers": [],
+    "ties": {},
+    "tests": {},
+}
+_TOLD = ("sums", "models", "blocked", "problems", *list(_NOTHING)[1:])
+
+
+def portable(value: Any, roots: Mapping[str, str], redact: Callable[[str], str]) -> Any:
+    """*value* as another machine may see it: no folder of *roots*, no secret, in no string.
+
+    The names of mappings are strings as well; digests stay what they are.
+    """
+    known: dict[str, str] = {}
+
+    def text(said: str) -> str:
+        if _DIGEST.fullmatch(said):
+            return said
+        if said not in known:
+            short = said
+            for root, name in roots.items():
+                short = short.replace(f"{root}/", "" if name == "." else f"{name}/")
+            known[said] = redact(short)
+        return known[said]
+
+    def walk(one: Any) -> Any:
+        if isinstance(one, str):
+            return text(one)
+        if isinstance(one, Mapping):
+            return {text(name): walk(item) for name, item in one.items()}
+        return [walk(item) for item in one] if isinstance(one, (list, tuple)) else one
+
+    return walk(value)
 
 
 def merged(documents: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

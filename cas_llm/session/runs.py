@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cas_llm.digest import digest_of
+from cas_llm.errors import StoreError
 from cas_llm.store import layout
 from cas_llm.store.files import cannot_write, is_alive
 
@@ -148,6 +149,15 @@ class Run:
             ordinal, digest, scope, attempt, how = name.split(".")
             found.append(Told(int(ordinal), digest, scope, int(attempt), how == "c"))
         return sorted(found, key=lambda told: (told.ordinal, told.digest))
+
+    def note_child(self, owner: str) -> None:
+        """Note that a child process joined the scope that *owner* opened."""
+        with contextlib.suppress(OSError, StoreError):
+            _create(self.folder / "children" / _short(owner))
+
+    def had_child(self, owner: str) -> bool:
+        """Whether a child process joined the scope that *owner* opened."""
+        return self.started and (self.folder / "children" / _short(owner)).is_file()
 
     def spend(self, amount: float) -> None:
         """Add *amount* US dollars to what the run has spent.

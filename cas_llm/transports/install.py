@@ -187,6 +187,7 @@ def join(text: str) -> None:
     settings = _settings(about)
     runtime = Runtime(settings, Run(Path(about["run_dir"]), about["run"]))
     scope = Scope.join(about["scope"])
+    runtime.run.note_child(scope.owner)
     install()
     push(Binding(Session(settings, runtime), scope))
 

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
+from cas_llm import cli
+from cas_llm.cli import hooking
 from cas_llm.cli.catalogue import catalogue
 from cas_llm.store import Store, layout
+
+CONFIG = """\
+repos:
+  - repo: https://example.org/fixers
+    rev: v1
+    hooks:
+{hooks}
+"""
 
 
 @pytest.fixture
@@ -24,3 +36,48 @@ def damage() -> Callable[[Store, str], Path]:
         return path
 
     return damaged
+
+
+class Checkout:
+    """A project in a git repository, worked on in this process."""
+
+    def __init__(self, path: Path, capsys) -> None:
+        self.path, self.capsys = path, capsys
+        (path / ".git").mkdir()
+
+    def config(self, *hooks: str, top: str = "") -> None:
+        """Write a configuration with these hooks, each the lines after its dash."""
+        lines = "".join("      - " + hook.replace("\n", "\n        ") + "\n" for hook in hooks)
+        self.write(CONFIG.format(hooks=lines.rstrip("\n")) + top)
+
+    def write(self, text: str) -> None:
+        (self.path / hooking.CONFIG).write_bytes(text.encode())
+
+    @property
+    def text(self) -> str:
+        return (self.path / hooking.CONFIG).read_text()
+
+    @property
+    def hooks(self) -> dict[str, dict]:
+        """All hooks of the configuration by their ids."""
+        found = yaml.safe_load(self.text)["repos"]
+        return {hook["id"]: hook for repo in found for hook in repo["hooks"]}
+
+    def run(self, *arguments: str) -> str:
+        """What a command that ends well prints."""
+        with pytest.raises(SystemExit) as ended:
+            cli.main(arguments)
+        said = self.capsys.readouterr()
+        assert ended.value.code == 0, said.err
+        return said.out
+
+    def points(self) -> list[dict]:
+        """What doctor says of the hooks."""
+        told = json.loads(self.run("doctor", "--json"))["points"]
+        return [point for point in told if point["about"] == "hooks"]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch, capsys) -> Checkout:
+    monkeypatch.chdir(tmp_path)
+    return Checkout(tmp_path, capsys)

@@ -107,3 +107,18 @@ def test_the_commands_list_accept_and_drop(project: Project, provider: ScriptedP
     assert "use::three: take 0, 1 turn" in done.stdout, done
     assert "Nothing waits." in project.cas_llm("pending", "list").stdout
     assert len(store.manifest.tapes_of("use::three")) == 1
+
+
+def test_what_is_wrong_with_a_command_is_said_once(monkeypatch, tmp_path, capsys):
+    """The program's name, the command's, and what to say instead."""
+    from cas_llm.cli import main
+    from cas_llm.store import Store
+
+    monkeypatch.chdir(tmp_path)
+    Store(tmp_path / "cache_store").prepare()
+    with pytest.raises(SystemExit) as end:
+        main(["pending", "drop"])
+    assert end.value.code == 2
+    assert capsys.readouterr().err == (
+        "cas-llm: pending: say which: one of KEY, --test ID, --all\n"
+    )

@@ -141,6 +141,7 @@ def test_a_report_that_fails_at_the_end_is_a_line(inner):
     inner.tests("""
         import os
         def test_one():
+            os.remove("report.json")
             os.mkdir("report.json")
             ask('one')
     """)

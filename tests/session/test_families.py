@@ -166,3 +166,15 @@ def test_replay_from_a_read_only_store_works(desk, root):
     finally:
         for folder in folders:
             folder.chmod(0o755)
+
+
+def test_a_child_that_joined_a_scope_is_known(tmp_path):
+    """To any process of the run; where it cannot be noted, nothing fails."""
+    run = Run(tmp_path / "run", "00c0ffee")
+    assert not run.had_child("owner")
+    Run(tmp_path / "run", "00c0ffee").note_child("owner")
+    assert (run.had_child("owner"), run.had_child("other")) == (True, False)
+    (tmp_path / "file").write_text("")
+    blocked = Run(tmp_path / "file" / "run", "00c0ffee")
+    blocked.note_child("owner")
+    assert not blocked.had_child("owner")
