@@ -5,7 +5,8 @@ its explanation, `ls`, `stats`, the index, and `verify` at its levels, with what
 same files. Ratios are to rows of the same run; ``cpu`` is what the process and its children used,
 which a busy machine changes least.
 
-Run as ``python benchmarks/scale.py [--git] [N ...]``, with cas-llm installed; prints Markdown.
+Run as ``python benchmarks/scale.py [--git too|only] [N ...]``, with cas-llm installed; prints
+Markdown.
 """
 
 from __future__ import annotations
@@ -118,14 +119,18 @@ def build(root: Path, table: str) -> None:
     store.close()
 
 
-def measure(root: Path, count: int, kind: str) -> None:
-    """All rows of one store."""
-    own, place = (PYTHON, str(HERE)), str(root)
+def made(root: Path, count: int, kind: str) -> None:
+    """Make the store at *root*, and print the head of its table."""
     began = time.perf_counter()
     make(root, count, kind)
     print(f"\n## {count:,} recordings named by {kind}, made in {time.perf_counter() - began:.0f} s")
-    print("\n| | wall s | cpu s | peak MiB | |\n| --- | --- | --- | --- | --- |")
+    print("\n| | wall s | cpu s | peak MiB | |\n| --- | --- | --- | --- | --- |", flush=True)
     time.sleep(3)  # a file younger than two seconds is never taken for settled
+
+
+def measure(root: Path, count: int) -> None:
+    """All rows of one store."""
+    own, place = (PYTHON, str(HERE)), str(root)
     floor = run(*own, "--hash", place)
     wall, cpu = map(float, floor.said.split())
     row("hash every file, 1 thread", floor, f"{wall:.2f} s, {cpu:.2f} s of cpu in it")
@@ -181,7 +186,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("counts", nargs="*", type=int, help="how many recordings; 10000 if none")
     parser.add_argument("--kind", default="shared", choices=("shared", "tapes"))
-    parser.add_argument("--git", action="store_true", help="what git takes for the same files, too")
+    parser.add_argument(
+        "--git", choices=("too", "only"), help="what git takes for the same files, or that alone"
+    )
     for inner in ("hash", "names", "ask", "build"):
         parser.add_argument(f"--{inner}", nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -199,7 +206,9 @@ def main() -> None:
         for count in given.counts or [10_000]:
             with tempfile.TemporaryDirectory(prefix="cas-llm-scale-") as folder:
                 root = Path(folder) / "cache_store"
-                measure(root, count, given.kind)
+                made(root, count, given.kind)
+                if given.git != "only":
+                    measure(root, count)
                 if given.git:
                     measure_git(root)
 
