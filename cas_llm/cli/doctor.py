@@ -18,7 +18,7 @@ from typing import Any
 
 import typer
 
-from cas_llm.cli import packing
+from cas_llm.cli import fencing, hooking, packing
 from cas_llm.cli.options import JsonOption, StoreOption, settings_of
 from cas_llm.cli.output import counted, print_json, print_table, say, version
 from cas_llm.config import OPTIONS, Settings
@@ -81,6 +81,7 @@ def doctor(store: StoreOption = None, as_json: JsonOption = False) -> None:
     else:
         points += [*_mode(settings), *store_points(settings.store), *git_points(settings.store)]
         points += packing_points(Path.cwd(), settings.store)
+        points += hook_points(settings.store)
     points += python_points()
     found = settings_told(settings) if settings else []
     versions = versions_found()
@@ -197,6 +198,25 @@ def packing_points(start: Path, root: Path) -> Iterator[Point]:
     place = packing.inside(project, root)
     if place and packing.is_discovered(project, document, place):
         yield Point("build", WRONG, f"setuptools takes {place} for a package", "cas-llm init")
+
+
+def hook_points(root: Path) -> Iterator[Point]:
+    """What is to be said of the hooks that guard the store at *root*, and of their neighbours."""
+    top = git_root(root.absolute())
+    place = packing.inside(top, root) if top else ""
+    if top is None or not place:
+        return
+    names, without = hooking.configured(top), hooking.not_installed(top)
+    if not names:
+        what = "none guards the store: a commit may break replay, and nobody is told"
+        yield Point("hooks", NOTE, what, "cas-llm init")
+    elif without:
+        what = f"{', '.join(names)}; git starts nothing at {' and '.join(without)}"
+        yield Point("hooks", NOTE, what, hooking.INSTALL)
+    else:
+        yield Point("hooks", OK, f"{', '.join(names)}, at {' and '.join(hooking.STAGES)}")
+    for step in fencing.steps(top, place):
+        yield Point("hooks", NOTE, f"{hooking.CONFIG}: {step.what}", "cas-llm init")
 
 
 def python_points() -> Iterator[Point]:

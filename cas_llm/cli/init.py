@@ -5,7 +5,7 @@ Adds, never rewrites: a file of the project keeps every byte it has. Running it 
 
 from __future__ import annotations
 
-import re
+import shutil
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -14,10 +14,10 @@ from typing import Annotated
 
 import typer
 
-from cas_llm.cli import packing
+from cas_llm.cli import fencing, hooking, packing
 from cas_llm.cli.options import JsonOption, StoreOption, settings_of
 from cas_llm.cli.output import print_json, say
-from cas_llm.cli.packing import Step, quoted
+from cas_llm.cli.packing import Step, added, quoted
 from cas_llm.config import STORE_NAME
 from cas_llm.errors import ConfigError
 from cas_llm.gitrepo import git_root
@@ -28,44 +28,46 @@ _TABLE = """\
 [tool.cas-llm]
 # Settings: cas-llm doctor. Recordings: {store}/
 """
-_FIXERS = re.compile(
-    r"id:\s*['\"]?(pretty-format-json|prettier|codespell|typos|biome-format|oxipng|"
-    r"trailing-whitespace|end-of-file-fixer|mixed-line-ending|fix-byte-order-marker)\b"
-)
 
 
 def init(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
     ] = False,
+    no_pre_commit: Annotated[
+        bool, typer.Option("--no-pre-commit", help="Leave .pre-commit-config.yaml alone.")
+    ] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Set up a store in this project.
 
-    Writes the files that explain the store, adds the cas-llm table to pyproject.toml and keeps the
-    store out of the sdist. What it can't do safely it names. Example: cas-llm init --dry-run
+    Writes the files that explain the store, adds the cas-llm table to pyproject.toml, keeps the
+    store out of the sdist and puts the hooks into .pre-commit-config.yaml. What it can't do safely
+    it names. Example: cas-llm init --dry-run
     """
     root = settings_of(store).store
-    steps = plan(Path.cwd(), root)
+    steps = plan(Path.cwd(), root, hooks=not no_pre_commit)
     if not dry_run:
         for step in steps:
             if step.state == "write":
-                _append(step) if step.text else Store(root).prepare()
+                _write(step) if step.text else Store(root).prepare()
+    following = _following(root, dry_run=dry_run, hooks=not no_pre_commit)
     if as_json:
         rows = [{"path": str(s.path), "state": s.state, "what": s.what} for s in steps]
-        print_json({"dry_run": dry_run, "steps": rows})
+        commands = [command for command, _ in following]
+        print_json({"dry_run": dry_run, "steps": rows, "next": commands})
         return
-    words = {"write": "would do" if dry_run else "done", "there": "is there", "by hand": "by hand"}
-    for step in steps:
-        style = "yellow" if step.state == "by hand" else ""
-        say(f"{words[step.state]:<8}  {_shown(step.path)}: {step.what}", style)
-    next_command = "cas-llm init" if dry_run else "pytest --cas-llm=fallback"
-    say(f"next: {next_command}" + ("" if dry_run else "      records what your tests ask"))
+    _print(steps, dry_run=dry_run)
+    width = max(len(command) for command, _ in following) + 2
+    for number, (command, why) in enumerate(following):
+        say(f"{'      ' if number else 'next: '}{command:<{width}}{why}".rstrip())
 
 
-def plan(start: Path, root: Path) -> list[Step]:
+def plan(start: Path, root: Path, *, hooks: bool = True) -> list[Step]:
     """What there is to do for a store at *root* of the project that *start* lies in.
+
+    Without *hooks*, nothing for pre-commit.
 
     Raises:
         ConfigError: pyproject.toml cannot be read.
@@ -80,8 +82,31 @@ def plan(start: Path, root: Path) -> list[Step]:
     if top is None:
         what = "no git repository: recordings reach others by git; run: git init"
         steps.append(Step(root.parent, "by hand", what))
-    steps += _pre_commit_steps(top or project or start, root)
+    elif hooks and (place := packing.inside(top, root)):
+        found = list(hooking.steps(top))
+        steps += [*found, *fencing.steps(top, place, found)]
     return steps
+
+
+def _following(root: Path, *, dry_run: bool, hooks: bool) -> list[tuple[str, str]]:
+    """The commands to type next, each with what it is for."""
+    if dry_run:
+        return [("cas-llm init", "")]
+    found = [("pytest --cas-llm=fallback", "records what your tests ask")]
+    top = git_root(root.absolute())
+    if hooks and top and hooking.configured(top) and hooking.not_installed(top):
+        found.append((hooking.INSTALL, "once per clone"))
+    return found
+
+
+def _print(steps: Iterable[Step], *, dry_run: bool) -> None:
+    words = {"write": "would do" if dry_run else "done", "there": "is there", "by hand": "by hand"}
+    for step in steps:
+        by_hand = step.state == "by hand"
+        say(f"{words[step.state]:<8}  {_shown(step.path)}: {step.what}", "yellow" * by_hand)
+        if by_hand or dry_run:
+            for line in step.text.splitlines():
+                say(f"          | {line}")
 
 
 def _store_step(root: Path) -> Step:
@@ -137,32 +162,18 @@ def _that_stay_valid(path: Path, text: str, found: Iterable[Step]) -> Iterator[S
             yield step
 
 
-def _pre_commit_steps(top: Path, root: Path) -> Iterator[Step]:
-    path = top / ".pre-commit-config.yaml"
-    if not path.is_file():
-        return
-    text = path.read_text(encoding="utf-8", errors="replace")
-    found = sorted(set(_FIXERS.findall(text)))
-    if not found:
-        return
-    place = packing.inside(top, root) or root.name
-    if re.search(rf"^\s*exclude:.*{re.escape(place)}", text, re.MULTILINE):
-        yield Step(path, "there", f"{place} is excluded")
-        return
-    line = f"exclude: ^{re.escape(place).replace(chr(92) + '/', '/')}/"
-    what = f"{', '.join(found)} would rewrite recordings; add at the top level:  {line}"
-    yield Step(path, "by hand", what)
-
-
-def _append(step: Step) -> None:
-    """Append the step's text in the line ends of its file, after all that is there."""
-    before = step.path.read_bytes() if step.path.exists() else b""
-    end = b"\r\n" if b"\r\n" in before else b"\n"
-    lead = b"" if not before or before.endswith(b"\n") else end
-    if step.gap and before:
-        lead += end
-    with step.path.open("ab") as file:
-        file.write(lead + step.text.encode().replace(b"\n", end))
+def _write(step: Step) -> None:
+    """Add the step's text to its file; whoever reads it meanwhile sees all of it or none."""
+    path = step.path.resolve()
+    before = path.read_bytes() if path.exists() else b""
+    partial = path.with_name(f"{path.name}.cas-llm")
+    try:
+        partial.write_bytes(added(before, step))
+        if path.exists():
+            shutil.copymode(path, partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _shown(path: Path) -> str:

@@ -37,8 +37,9 @@ _NO_MODULE = re.compile(
 class Step:
     """One thing to do, that is done, or that is left to a person.
 
-    `state` is ``write``, ``there`` or ``by hand``; `text` is what a ``write`` appends to `path`,
-    after an empty line where `gap`.
+    `state` is ``write``, ``there`` or ``by hand``; `text` is what a ``write`` adds to `path` and
+    what a person is to add, after an empty line where `gap`. It goes behind the first `at` bytes
+    of the file, or to its end.
     """
 
     path: Path
@@ -46,6 +47,17 @@ class Step:
     what: str
     text: str = ""
     gap: bool = True
+    at: int | None = None
+
+
+def added(data: bytes, step: Step) -> bytes:
+    """*data*, what the step's file holds, with its text, in the line ends that are there."""
+    at = len(data) if step.at is None else step.at
+    head, end = data[:at], b"\r\n" if b"\r\n" in data else b"\n"
+    lead = b"" if not head or head.endswith(b"\n") else end
+    if step.gap and head:
+        lead += end
+    return head + lead + step.text.encode().replace(b"\n", end) + data[at:]
 
 
 def steps(project: Path, document: Mapping[str, Any], place: str) -> Iterator[Step]:

@@ -98,12 +98,6 @@ def test_a_table_that_is_there_is_left_to_a_person(project, more: str, told: str
     assert tomllib.loads(project.read("pyproject.toml"))["tool"]["cas-llm"] == {}
 
 
-def test_a_fixer_that_rewrites_json_is_named(project) -> None:
-    """The exact exclude line is told where a pre-commit hook would rewrite recordings."""
-    project.file(".pre-commit-config.yaml", "repos:\n- hooks:\n  - id: pretty-format-json\n")
-    assert "exclude: ^cache_store/" in project.cas_llm("init").stdout
-
-
 def test_a_broken_pyproject_is_one_clear_error(project) -> None:
     """TOML that cannot be read is wrong usage, named with its file."""
     result = project.file("pyproject.toml", "[project\n").cas_llm("init")

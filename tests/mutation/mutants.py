@@ -17,7 +17,10 @@ from pathlib import Path
 
 PACKAGES = ("keys", "store")
 COPIED = ("cas_llm", "tests", "docs", "hooks", "benchmarks")
-COPIED_FILES = ("README.md", "Makefile", "pyproject.toml", "mkdocs.yml", ".pre-commit-hooks.yaml")
+COPIED_FILES = (
+    *("README.md", "Makefile", "pyproject.toml", "mkdocs.yml"),
+    *(".pre-commit-hooks.yaml", ".pre-commit-config.yaml"),
+)
 
 
 @dataclass(frozen=True)
