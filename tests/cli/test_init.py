@@ -134,14 +134,19 @@ BUILD = """
 """
 
 
+def slow(*values):
+    """A case for the slow suite: each starts setuptools, which takes a second."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("files", "packs"),
     [
-        (["mypkg/__init__.py", "mypkg/deep/__init__.py"], "packs ['mypkg', 'mypkg.deep'] []"),
         (["mypkg/__init__.py", "tests/__init__.py", "run.py"], "packs ['mypkg'] []"),
-        (["main.py", "conftest.py"], "packs [] ['main']"),
-        (["notes.txt"], "packs [] []"),
-        (["src/mypkg/__init__.py"], "packs ['mypkg'] []"),
+        slow(["mypkg/__init__.py", "mypkg/deep/__init__.py"], "packs ['mypkg', 'mypkg.deep'] []"),
+        slow(["main.py", "conftest.py"], "packs [] ['main']"),
+        slow(["notes.txt"], "packs [] []"),
+        slow(["src/mypkg/__init__.py"], "packs ['mypkg'] []"),
     ],
 )
 def test_setuptools_packs_the_same_as_before(project, files: list[str], packs: str) -> None:

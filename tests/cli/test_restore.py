@@ -456,6 +456,7 @@ def is_mended(folder: Path, seed: int, capsys) -> int:
     return len(missing)
 
 
+@pytest.mark.slow
 def test_what_a_prune_took_from_a_branch_it_could_not_know_is_restored(tmp_path, capsys):
     """The merge is clean, each file it lacks names its commit, and restore mends it offline."""
     assert is_mended(tmp_path / "merged", MISSES, capsys) > 0

@@ -31,6 +31,7 @@ def test_a_prompt_in_the_apps_code_is_let_through_at_the_commit_and_blocked_at_t
     assert "test_waves" not in refused.stdout
 
 
+@pytest.mark.slow
 def test_a_commit_looks_as_far_as_it_is_told(guarded):
     """With scope = "affected" the tests that import an edited module, with "all" every test."""
     guarded.hooks('scope = "affected"')
@@ -72,6 +73,7 @@ def test_a_dependency_with_edits_that_are_not_staged_is_not_called_checked(guard
     assert "CAS075 error: not checked: tests/test_one.py imports app.py" in result.stdout
 
 
+@pytest.mark.slow
 def test_without_any_knowledge_of_earlier_runs_a_push_looks_at_all_tests(guarded):
     """On a fresh clone nobody knows who depends on what: all are run."""
     shutil.rmtree(guarded.project.path / "cache_store" / ".local")
@@ -80,6 +82,7 @@ def test_without_any_knowledge_of_earlier_runs_a_push_looks_at_all_tests(guarded
     assert guarded.codes("replayable", **pushed(guarded)) == ["CAS070"]
 
 
+@pytest.mark.slow
 def test_who_asks_without_a_commit_is_told_of_all_tests(guarded):
     """`pre-commit run --all-files` on a runner: nothing is staged, and all that is there counts."""
     guarded.lose("test_waves")
@@ -90,6 +93,7 @@ def test_who_asks_without_a_commit_is_told_of_all_tests(guarded):
     assert "tests/test_two.py::test_waves: " in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tests/test_ünïcode näme.py", "tests/test_-dash.py"])
 def test_odd_file_names_are_no_obstacle(guarded, name: str):
     """Blanks, letters beyond ASCII and leading dashes."""
@@ -110,6 +114,7 @@ def test_a_work_tree_beside_the_first_one_is_checked_by_its_own_index(guarded, t
     assert guarded.codes("replayable") == []
 
 
+@pytest.mark.slow
 def test_a_merge_that_is_being_concluded_is_checked_as_a_commit(guarded):
     """One branch records, the other edits the test: the merged test has no recording."""
     guarded.project.git("checkout", "-q", "-b", "other")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
+import pytest
 from support.projects import TREE
 
 
@@ -36,6 +37,7 @@ def test_a_commit_without_tests_or_recordings_is_let_through(guarded):
     assert guarded.codes("replayable") == []
 
 
+@pytest.mark.slow
 def test_a_deleted_recording_is_missed_by_the_test_that_it_served(guarded):
     """The tape goes and the test stays: it cannot replay."""
     tape = next((guarded.project.path / "cache_store/manifest/tapes").rglob("test_thanks*.json"))
@@ -52,6 +54,7 @@ def test_a_deleted_answer_is_missed_though_it_lies_in_the_work_tree(guarded):
     assert guarded.codes("replayable") == ["CAS071"]
 
 
+@pytest.mark.slow
 def test_text_that_is_not_staged_is_not_called_checked(guarded):
     """The work tree runs; where it is not what is committed, nobody knows."""
     guarded.edit("tests/test_one.py", "Thank Ada", "Thank Bob")
@@ -64,12 +67,14 @@ def test_text_that_is_not_staged_is_not_called_checked(guarded):
     assert guarded.hook("replayable").code == 0
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_collected_is_blocked(guarded):
     """A syntax error hides whether its tests replay."""
     guarded.project.file("tests/test_one.py", "def test_(:\n").git("add", "tests")
     assert guarded.codes("replayable") == ["CAS072"]
 
 
+@pytest.mark.slow
 def test_a_test_that_fails_for_another_reason_is_not_called_checked(guarded):
     """It never came to its request: a warning, and no reason to block."""
     guarded.edit("tests/test_one.py", 'assert ask("Thank Ada")', "assert 1 == 2")
@@ -105,6 +110,7 @@ def test_a_test_that_runs_git_leaves_the_users_commit_alone(guarded):
     assert guarded.project.git("ls-files", "-s") == staged
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_into_the_time_is_reported_as_not_checked(guarded):
     """Past the limit nothing counts as passed, and nothing is blocked."""
     guarded.hooks("max_seconds = 3")

@@ -8,7 +8,7 @@ from support.inner import FALLBACK, Inner
 from support.projects import Project
 
 COUNTS = [
-    pytest.param(20, id="20 orders"),
+    pytest.param(6, id="6 orders"),
     pytest.param(200, id="200 orders", marks=pytest.mark.slow),
 ]
 

@@ -132,6 +132,7 @@ def test_a_fixtures_miss_selects_all_tests_that_ask_for_it(inner):
     ]
 
 
+@pytest.mark.slow
 def test_a_miss_at_import_selects_the_modules_tests(inner):
     """The request is made while the module is imported; its tests vouch for it."""
     inner.tests("HELLO = ask('hello')\ndef test_one(): assert HELLO")
@@ -145,6 +146,7 @@ def test_a_miss_at_import_selects_the_modules_tests(inner):
     assert inner.provider.count == 1
 
 
+@pytest.mark.slow
 def test_without_a_mode_nothing_is_recorded_and_the_header_says_so(inner):
     """What a report names and nobody finds is said by name; an empty choice ends with 5."""
     inner.tests("def test_one(): ask('one')\ndef test_gone(): ask('gone')")

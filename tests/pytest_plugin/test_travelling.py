@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 
+import pytest
 from support.inner import summary_of
 
 from cas_llm.session.received import read
@@ -71,6 +72,7 @@ def test_a_run_that_stops_early_says_so(inner):
     assert not [name for name in os.listdir(inner.project.home) if name.startswith(".report")]
 
 
+@pytest.mark.slow
 def test_recordings_that_a_passing_test_leaves_are_reported(inner):
     """Of a test that asks less than it did, and of one that asks nothing any more."""
     inner.tests("def test_one(): ask('a'), ask('b')\ndef test_two(): ask('c')")
@@ -97,6 +99,7 @@ def test_a_report_can_go_down_a_pipe(inner):
     assert json.loads(result.stderr[ended:])["outcomes"] == {"tests/test_it.py::test_one": "failed"}
 
 
+@pytest.mark.slow
 def test_on_ci_the_summary_says_what_a_maintainer_does(inner):
     """Where a report was written; it is nobody at this machine who records."""
     inner.table("", priced=True).tests("def test_one(): ask('one')")

@@ -312,6 +312,7 @@ def test_a_miss_is_noted(inner):
     assert "failed" in test.opaque
 
 
+@pytest.mark.slow
 def test_nothing_is_kept_where_nothing_replays(inner):
     """In DISABLED every test would look like one that asks nothing."""
     inner.tests("def test_a(): ask('a')\n").record(passed=1)
@@ -320,6 +321,7 @@ def test_nothing_is_kept_where_nothing_replays(inner):
     assert known(inner) == before
 
 
+@pytest.mark.slow
 def test_a_log_that_cannot_be_written_fails_no_test(inner):
     """What it would hold is unknown then, and the lines of the run go all the same."""
     place = inner.project.path / "cache_store" / ".local"
