@@ -5,18 +5,16 @@ Reads names only; a word that fits nothing, or more than one thing, is one clear
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cas_llm.errors import CasLLMError, StoreError
 from cas_llm.store import Store, Tape, layout
+from cas_llm.store.past.words import HEX, only
 
 SHORTEST = 4
 SHOWN = 12
-_HEX = re.compile(r"[0-9a-f]{1,64}\Z")
-_CANDIDATES = 8
 
 
 @dataclass(frozen=True)
@@ -36,13 +34,13 @@ def find(store: Store, word: str) -> Named:
 
     """
     text = word.strip().lower()
-    if _HEX.match(text):
+    if HEX.match(text):
         keys = _stored(store, layout.REQUESTS, text)
         if keys:
-            return Named(key=_only(keys, word, "keys"))
+            return Named(key=only(keys, word, "keys"))
         digests = _stored(store, layout.OBJECTS, text)
         if digests:
-            return Named(digest=_only(digests, word, "digests"))
+            return Named(digest=only(digests, word, "digests"))
     if word.endswith(".json") and Path(word).is_file():
         return Named(tapes=(_tape_at(store, Path(word).resolve()),))
     tapes = tapes_named(store, word)
@@ -60,13 +58,13 @@ def key(store: Store, word: str) -> str:
 
     """
     text = word.strip().lower()
-    found = _stored(store, layout.REQUESTS, text) if _HEX.match(text) else []
+    found = _stored(store, layout.REQUESTS, text) if HEX.match(text) else []
     if found:
-        return _only(found, word, "keys")
-    digests = _stored(store, layout.OBJECTS, text) if _HEX.match(text) else []
+        return only(found, word, "keys")
+    digests = _stored(store, layout.OBJECTS, text) if HEX.match(text) else []
     if not digests:
         raise _nothing(store, word)
-    asked = store.load(_only(digests, word, "digests")).key
+    asked = store.load(only(digests, word, "digests")).key
     raise CasLLMError(f"{word!r} is an answer; give the key of its request: {short(asked)}")
 
 
@@ -82,7 +80,7 @@ def matching(keys: Iterable[str], word: str) -> str:
     found = sorted({key for key in keys if key.startswith(text)})
     if not found:
         raise CasLLMError(f"no key begins with {word!r} here; see them with: cas-llm pending")
-    return _only(found, word, "keys")
+    return only(found, word, "keys")
 
 
 def tapes_named(store: Store, word: str) -> tuple[Tape, ...]:
@@ -109,7 +107,7 @@ def tapes_named(store: Store, word: str) -> tuple[Tape, ...]:
     # A name that ends an id is meant before one that only lies within others.
     ends = [scope for scope in found if scope.endswith(f"::{word}")]
     scopes = ends if len(ends) == 1 else sorted(found)
-    return tuple(found[_only(scopes, word, "tests")])
+    return tuple(found[only(scopes, word, "tests")])
 
 
 def short(digest: str) -> str:
@@ -130,16 +128,6 @@ def _long_enough(prefix: str) -> None:
             f"{prefix!r} is too short: give at least {SHORTEST} hex digits of a key; "
             "see keys with: cas-llm ls"
         )
-
-
-def _only(found: Sequence[str], word: str, what: str) -> str:
-    if len(found) == 1:
-        return found[0]
-    listed = [digest[:20] if _HEX.match(digest) else digest for digest in found[:_CANDIDATES]]
-    more = f"\n  … {len(found) - _CANDIDATES} more" if len(found) > _CANDIDATES else ""
-    raise CasLLMError(
-        f"{word!r} fits {len(found)} {what}; give more of one:\n  " + "\n  ".join(listed) + more
-    )
 
 
 def _tape_at(store: Store, path: Path) -> Tape:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from support.histories import Bench, Talk, World, exchanges
+from support.terminal import said
 
-from cas_llm.cli import main
 from cas_llm.cli.verify import checks
 from cas_llm.gitrepo import contents, files_at
 from cas_llm.store import layout
@@ -80,12 +80,7 @@ class Fork:
         return json.loads(self.says("resolve", "--json", *arguments, code=code)[0])
 
     def says(self, *arguments: str, code: int = 0) -> tuple[str, str]:
-        self.capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main([*arguments, "--store", str(self.root)])
-        said = self.capsys.readouterr()
-        assert end.value.code == code, said
-        return said.out, said.err
+        return said(self.capsys, *arguments, "--store", str(self.root), code=code)
 
     def tape(self, talk: Talk) -> str:
         """The store path of the tape of *talk*."""

@@ -22,8 +22,8 @@ from support.histories import (
     some_steps,
 )
 from support.inner import Inner
+from support.terminal import said
 
-from cas_llm.cli import main
 from cas_llm.cli.verify import checks
 from cas_llm.session import pruned
 from cas_llm.store import Shared, Store, Tape
@@ -53,12 +53,7 @@ class Shop:
 
     def says(self, *arguments: str, code: int = 0) -> tuple[str, str]:
         """What the command line prints on both streams."""
-        self.capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main([*arguments, "--store", str(self.root)])
-        said = self.capsys.readouterr()
-        assert end.value.code == code, said
-        return said.out, said.err
+        return said(self.capsys, *arguments, "--store", str(self.root), code=code)
 
     def restore(self, *arguments: str, code: int = 0) -> dict[str, Any]:
         return json.loads(self.says("restore", *arguments, "--json", code=code)[0])

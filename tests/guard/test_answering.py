@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import pytest
 from support.stores import says
 from support.suites import FILE, ONE, TWO, Bench, answered, kinds
 
 from cas_llm.guard.answering import Answering, held
 from cas_llm.store.answer import encode
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bench that is made once."""
-    return Bench.made(tmp_path_factory.mktemp("template") / "project").repository.path
-
-
-@pytest.fixture
-def bench(template: Path, tmp_path: Path) -> Bench:
-    """A copy of the template."""
-    return Bench(Path(shutil.copytree(template, tmp_path / "project")))
 
 
 def test_old_answers_are_told_of_where_an_age_is_set(bench: Bench) -> None:

@@ -7,38 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.commits import Repository
+from support.commits import Repository, staged, told
 from support.stores import asks, every_kind, recorded, says, tape_of
 
 from cas_llm.guard import touched
-from cas_llm.guard.codes import CODES
 from cas_llm.guard.integrity import judge
 from cas_llm.store import Store
-from cas_llm.store.proof.census import Finding
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """A repository whose one commit holds a store with every kind of file, and its test."""
-    return Repository.recorded(tmp_path_factory.mktemp("template") / "project")
-
-
-@pytest.fixture
-def repository(template: Repository, tmp_path: Path) -> Repository:
-    """A copy of the template."""
-    return template.copy(tmp_path / "project")
-
-
-def told(repository: Repository) -> list[Finding]:
-    """What the hook says of a commit of what is staged; each has a code of the table."""
-    found = judge(repository.staged())
-    assert {one.code for one in found} <= CODES.keys()
-    return found
-
-
-def staged(repository: Repository) -> list[Finding]:
-    repository.git("add", "-A")
-    return told(repository)
 
 
 def errors(repository: Repository) -> list[tuple[str, str]]:

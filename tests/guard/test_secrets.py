@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -20,19 +19,6 @@ from cas_llm.store.proof.census import Finding
 # Put together at run time: a scanner would take them for real ones.
 TOKEN = "ghp_" + "Zx81Kq0vB3nM5tR7yW2pL9sD4fG6hJ8cX0aQ"
 ALIKE = "Zk9Q2x" + "VbN7mT4rLp0Ws8YhJd3KfGc5Aq1Ev6Ru"
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = Repository.made(tmp_path_factory.mktemp("template") / "project")
-    made.filled()
-    made.commit("Record")
-    return made.path
-
-
-@pytest.fixture
-def repository(template: Path, tmp_path: Path) -> Repository:
-    return Repository(Path(shutil.copytree(template, tmp_path / "project", symlinks=True)))
 
 
 def staged(repository: Repository) -> list[Finding]:

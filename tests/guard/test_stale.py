@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,18 +17,6 @@ from cas_llm.errors import ConfigError
 from cas_llm.guard.defined import is_defined
 from cas_llm.guard.stale import judge
 from cas_llm.store import Shared, Store
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bench that is made once."""
-    return Bench.made(tmp_path_factory.mktemp("template") / "project").repository.path
-
-
-@pytest.fixture
-def bench(template: Path, tmp_path: Path) -> Bench:
-    """A copy of the template."""
-    return Bench(Path(shutil.copytree(template, tmp_path / "project")))
 
 
 def test_a_store_in_use_has_nothing_stale(bench: Bench) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from support.stores import TEST, every_kind
 
-from cas_llm.guard import staged
+from cas_llm.guard.codes import CODES
+from cas_llm.guard.integrity import judge
+from cas_llm.guard.staged import Staged, of_environment
 from cas_llm.store import Store
 from cas_llm.store.proof.census import Finding
 
@@ -72,10 +74,10 @@ class Repository:
         self.git("commit", "-q", "--allow-empty", "-m", message)
         return self.git("rev-parse", "HEAD").strip()
 
-    def staged(self, variables: Mapping[str, str] | None = None) -> staged.Staged:
+    def staged(self, variables: Mapping[str, str] | None = None) -> Staged:
         """What a hook sees that git starts; with other *variables* somebody else does."""
         environ = {"GIT_INDEX_FILE": ".git/index"} if variables is None else variables
-        return staged.of_environment(self.path, environ)
+        return of_environment(self.path, environ)
 
     def one(self, pattern: str) -> Path:
         """The first file of the store that *pattern* finds."""
@@ -96,3 +98,16 @@ class Repository:
         store = every_kind(self.root)
         shutil.rmtree(self.root / ".local", ignore_errors=True)
         return store
+
+
+def told(repository: Repository) -> list[Finding]:
+    """What `cas-llm-verify` says of a commit of what is staged; each has a code of the table."""
+    found = judge(repository.staged())
+    assert {one.code for one in found} <= CODES.keys()
+    return found
+
+
+def staged(repository: Repository) -> list[Finding]:
+    """What it says once all that there is was added."""
+    repository.git("add", "-A")
+    return told(repository)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from cas_llm.errors import CasLLMError
 from cas_llm.store import layout
@@ -14,7 +14,7 @@ from cas_llm.store.pruning.trees import Tree, on_disk
 SHORTEST = 4
 # So much of a key is as good as all of it.
 _CERTAIN = 12
-_HEX = re.compile(r"[0-9a-f]{1,64}\Z")
+HEX = re.compile(r"[0-9a-f]{1,64}\Z")
 _CANDIDATES = 8
 
 
@@ -26,7 +26,7 @@ def about(memory: Memory, word: str) -> About:
 
     """
     text = word.strip().lower()
-    is_hex = _HEX.match(text) is not None
+    is_hex = HEX.match(text) is not None
     if is_hex and len(text) < SHORTEST:
         raise CasLLMError(
             f"{word!r} is too short: give at least {SHORTEST} hex digits of a key; "
@@ -37,10 +37,10 @@ def about(memory: Memory, word: str) -> About:
     for places in _nearest_first(memory, certain=is_hex and len(text) >= _CERTAIN):
         keys = sorted({key for tree in places for key in _keys(tree.names, text)}) if is_hex else []
         if keys:
-            return About(key=_only(keys, word, "keys"))
+            return About(key=only(keys, word, "keys"))
         scopes = _scopes(places, word)
         if scopes:
-            return About(scope=_only(scopes, word, "tests"))
+            return About(scope=only(scopes, word, "tests"))
     raise nothing(memory, word)
 
 
@@ -110,11 +110,17 @@ def _scopes(places: Iterable[Tree], word: str) -> list[str]:
     return ends if len(ends) == 1 else sorted(found)
 
 
-def _only(found: list[str], word: str, what: str) -> str:
+def only(found: Sequence[str], word: str, what: str) -> str:
+    """The one of *found* that *word* stands for.
+
+    Raises:
+        CasLLMError: it fits several; names the first of them, and *what* they are.
+
+    """
     if len(found) == 1:
         return found[0]
-    listed = [one[:20] if _HEX.match(one) else one for one in found[:_CANDIDATES]]
-    more = f"\n  and {len(found) - _CANDIDATES} more" if len(found) > _CANDIDATES else ""
+    listed = [one[:20] if HEX.match(one) else one for one in found[:_CANDIDATES]]
+    more = f"\n  … {len(found) - _CANDIDATES} more" if len(found) > _CANDIDATES else ""
     raise CasLLMError(
         f"{word!r} fits {len(found)} {what}; give more of one:\n  " + "\n  ".join(listed) + more
     )
