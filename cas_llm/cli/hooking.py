@@ -23,6 +23,9 @@ STAGES = ("pre-commit", "pre-push")
 HOOKS = ("replayable", "stale", "verify", "secrets")
 """The hooks, as they are called after ``cas-llm-``."""
 
+VERBOSE = frozenset({"replayable"})
+"""Hooks that are heard when they pass, too: what was not checked must not look like passed."""
+
 _MINIMUM = "3.2.0"  # the first pre-commit that calls the stages by these names
 _OTHERS = ("lefthook.yml", "lefthook.yaml", ".lefthook.yml", ".husky", "prek.toml")
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*", re.MULTILINE)
@@ -78,6 +81,7 @@ def block(dash: int, column: int) -> str:
             f"{deeper}always_run: true",
             f"{deeper}pass_filenames: false",
             f"{deeper}require_serial: true",
+            *([f"{deeper}verbose: true"] if name in VERBOSE else []),
             f"{deeper}stages: [{', '.join((*STAGES, 'manual'))}]",
         ]
     return "\n".join(lines) + "\n"

@@ -63,6 +63,13 @@ def test_no_hook_needs_file_names() -> None:
     assert all(hook["minimum_pre_commit_version"] == "3.2.0" for hook in manifest())
 
 
+def test_what_was_not_checked_is_heard_though_the_hook_passes() -> None:
+    """pre-commit hides what a passing hook says, unless it is told otherwise."""
+    block = yaml.safe_load(hooking.block(0, 2))[0]["hooks"]
+    for hook in [*manifest(), *own(), *block]:
+        assert hook.get("verbose", False) == (hook["id"] == "cas-llm-replayable")
+
+
 def test_init_writes_what_the_manifest_says() -> None:
     """A project that takes the block starts the same programs as one that names a git host."""
     block = yaml.safe_load(hooking.block(0, 2))[0]["hooks"]
