@@ -1,5 +1,6 @@
 """What a process reads, lists, imports and starts is seen, and whose code asked for it."""
 
+import contextlib
 import importlib.util
 import os
 import sqlite3
@@ -87,7 +88,7 @@ def test_what_is_written_is_not_read(witness, asks):
     asks.read("store/b.txt")
     asks.read(os.devnull)
     asks.sql(":memory:")
-    with sqlite3.connect(":memory:"):
+    with contextlib.closing(sqlite3.connect(":memory:")):
         pass
     assert witness.take() == []
 
