@@ -325,6 +325,16 @@ def test_a_value_is_read_from_text_and_from_toml(name, raw, value):
     assert read_option(name, raw, "here") == value
 
 
+@pytest.mark.parametrize("name", ["cas_llm", "casllm", "Cas-LLM", '"cas.llm"'])
+def test_a_misspelt_table_is_an_error_and_not_silence(folder, name):
+    """Else every setting in it would be its default, and nobody would know."""
+    (folder / "pyproject.toml").write_text(f"[tool.{name}]\nmode = 'capture'\n")
+    with pytest.raises(ConfigError, match=r"pyproject\.toml: .* write \[tool\.cas-llm\]"):
+        load(folder, {})
+    (folder / "pyproject.toml").write_text("[tool.other]\n[tool.cas-llm]\nmode = 'capture'\n")
+    assert load(folder, {}).mode is Mode.CAPTURE
+
+
 def test_but_puts_values_in_place_and_says_whose(folder):
     """None leaves a setting as it is; a bad one names who gave it."""
     settings = load(folder, {})

@@ -48,7 +48,7 @@ def demo(
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)
         raise
-    print_json(document(outcome)) if as_json else _print(outcome)
+    print_json(document(outcome)) if as_json else _print(outcome, kept=keep is not None)
     if not outcome.held:
         raise typer.Exit(1)
 
@@ -119,7 +119,7 @@ def _telling(total: int) -> Iterator[Callable[[str, int], None]]:
         yield tell
 
 
-def _print(outcome: Outcome) -> None:
+def _print(outcome: Outcome, *, kept: bool) -> None:
     from cas_llm.cli.output import console, print_table, say
 
     stopped = "stopped" if outcome.model_stopped else "STILL RUNNING"
@@ -150,6 +150,8 @@ def _print(outcome: Outcome) -> None:
     say("Look at it:")
     for command in ("show demo", "ls", "verify"):
         say(f"  {program} {command} {where}")
+    if not kept:
+        say(f"It stays until it is taken away: rm -r {shlex.quote(str(outcome.store.parent))}")
     say("In your project:")
     say("  cas-llm init && pytest --cas-llm=fallback      then, with no key:  pytest")
 

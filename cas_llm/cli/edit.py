@@ -20,6 +20,7 @@ import typer
 
 from cas_llm.cli import naming, replacing
 from cas_llm.cli.catalogue import Catalogue, Entry, Naming, catalogue, current_tapes
+from cas_llm.cli.hints import shown
 from cas_llm.cli.options import JsonOption, StoreOption, opened
 from cas_llm.errors import CasLLMError, ConfigError, StoreError
 from cas_llm.store import Answer, Recording, Shared, Store, Tape, layout, pick
@@ -195,7 +196,7 @@ def _print(done: Edited, store: Store) -> None:
         say(f"  shared: take {done.shared[0].take}")
     tests = [shlex.quote(t.scope) for t in done.tapes if not t.scope.startswith("use::")]
     run = f"pytest {' '.join(tests[:3])}" if 0 < len(tests) <= 3 else "pytest"
-    say(f"The request's key is the same. Next: {run} && git add {store.root}")
+    say(f"The request's key is the same. Next: {run} && git add {shown(store.root)}")
 
 
 def _chosen(held: Catalogue, key: str, test: str, ordinal: int) -> Entry:

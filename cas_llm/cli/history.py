@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cas_llm.cli.hints import command
 from cas_llm.cli.options import JsonOption, StoreOption, opened
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cas_llm.store.past.timeline import Lived, Named
 
 _LINES = 3
@@ -62,7 +65,7 @@ def history(
         return
     for group in _prompts(lived):
         _print(group, limit)
-    _print_end(memory.is_shallow, lived)
+    _print_end(memory.is_shallow, lived, store)
 
 
 def changed(older: Lived | None, newer: Lived) -> str:
@@ -177,7 +180,7 @@ def _told(named: Named) -> str:
     return "; ".join(words)
 
 
-def _print_end(shallow: bool, lived: Sequence[Lived]) -> None:
+def _print_end(shallow: bool, lived: Sequence[Lived], store: Path | None) -> None:
     from cas_llm.cli.output import say
 
     if shallow:
@@ -186,9 +189,10 @@ def _print_end(shallow: bool, lived: Sequence[Lived]) -> None:
         (one for one in lived if one.state not in {"served", "pending", "superseded"}), None
     )
     if gone is not None:
-        say(f"Next: bring back what is gone: cas-llm restore {gone.key[:12]}")
+        restore = command("restore", gone.key[:12], store=store)
+        say(f"Next: bring back what is gone: {restore}")
     else:
-        say(f"Next: cas-llm show {lived[0].key[:12]}")
+        say(f"Next: {command('show', lived[0].key[:12], store=store)}")
 
 
 def _day(when: int) -> str:

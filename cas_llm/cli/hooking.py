@@ -23,8 +23,8 @@ STAGES = ("pre-commit", "pre-push")
 HOOKS = ("replayable", "stale", "verify", "secrets")
 """The hooks, as they are called after ``cas-llm-``."""
 
-VERBOSE = frozenset({"replayable"})
-"""Hooks that are heard when they pass, too: what was not checked must not look like passed."""
+VERBOSE = frozenset({"replayable", "stale"})
+"""Hooks that are heard when they pass, too: what they only warn of must not look like passed."""
 
 _MINIMUM = "3.2.0"  # the first pre-commit that calls the stages by these names
 _OTHERS = ("lefthook.yml", "lefthook.yaml", ".lefthook.yml", ".husky", "prek.toml")

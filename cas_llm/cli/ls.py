@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cas_llm.cli.catalogue import LINES, Entry, age_text, catalogue
+from cas_llm.cli.hints import command
 from cas_llm.cli.naming import short
 from cas_llm.cli.options import JsonOption, StoreOption, opened
 from cas_llm.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from cas_llm.store import Store
 
@@ -119,11 +121,11 @@ def ls(
         recordings = [document(entry) for entry in found]
         print_json({"recordings": recordings, "unreadable": len(held.damaged)})
     else:
-        _print(found, len(held.entries), now)
+        _print(found, len(held.entries), now, store)
     tell_unreadable(len(held.damaged))
 
 
-def _print(found: Sequence[Entry], total: int, now: datetime) -> None:
+def _print(found: Sequence[Entry], total: int, now: datetime, store: Path | None) -> None:
     from cas_llm.cli.output import counted, print_table, say
 
     rows = []
@@ -140,7 +142,7 @@ def _print(found: Sequence[Entry], total: int, now: datetime) -> None:
     count = counted(total, "recording")
     say(count if len(found) == total else f"{len(found):,} of {count}")
     if rows:
-        say(f"Look at one: cas-llm show {short(found[-1].key)}", "dim")
+        say(f"Look at one: {command('show', short(found[-1].key), store=store)}", "dim")
     elif not total:
         say("Record: pytest --cas-llm=fallback, or run a script with CAS_LLM_MODE=fallback")
 

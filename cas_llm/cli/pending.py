@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ import typer
 
 from cas_llm.cli import naming
 from cas_llm.cli.catalogue import age_text, latest_tape
+from cas_llm.cli.hints import shown
 from cas_llm.cli.options import JsonOption, StoreOption, settings_of
 from cas_llm.errors import CasLLMError, ConfigError, StoreError
 from cas_llm.session.scopes import SHARED
@@ -276,7 +278,8 @@ def _print_accepted(done: Accepted, store: Store) -> None:
     for entry in done.shared:
         say(f"  shared: {naming.short(entry.key)}, take {entry.take}, ask {entry.ordinal}")
     tests = [tape.scope for tape in done.tapes if not tape.scope.startswith("use::")]
-    say(f"Next: {'pytest ' + tests[0] if len(tests) == 1 else 'pytest'} && git add {store.root}")
+    run = f"pytest {shlex.quote(tests[0])}" if len(tests) == 1 else "pytest"
+    say(f"Next: {run} && git add {shown(store.root)}")
 
 
 def _print_dropped(chosen: Sequence[Item]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cas_llm.cli.hints import command, shown
 from cas_llm.cli.options import JsonOption, StoreOption, opened
 from cas_llm.errors import CasLLMError
 
@@ -87,12 +88,12 @@ def prune(
     }
     refused = [one for one in refusals(plan, usage) if not meant[one.option]] if plan.dead else []
     if apply and refused:
-        raise CasLLMError(_refusal(refused))
+        raise CasLLMError(_refusal(refused, store))
     trash = _swept(plan) if apply else None
     if as_json:
         print_json(_document(plan, refused, trash, applied=apply))
     else:
-        _print(plan, usage, refused, applied=apply)
+        _print(plan, usage, refused, store, applied=apply)
     if check and plan.dead:
         raise typer.Exit(1)
 
@@ -147,19 +148,22 @@ def _undo(place: Store, *, as_json: bool) -> None:
     if not trashed:
         raise CasLLMError(
             f"nothing was taken out in the last {_TRASH_DAYS} days; what was committed is in git: "
-            f"git log --diff-filter=D --name-only -- {_shown(place.root)}"
+            f"git log --diff-filter=D --name-only -- {shown(place.root)}"
         )
     back = sweep.undo(place.root, trashed[-1])
     if as_json:
         print_json({"store": str(place.root), "restored": list(back)})
         return
-    say(f"{counted(len(back), 'file')} brought back. Next: git status {_shown(place.root)}")
+    say(f"{counted(len(back), 'file')} brought back. Next: git status {shown(place.root)}")
 
 
-def _refusal(refused: Sequence[Refusal]) -> str:
+def _refusal(refused: Sequence[Refusal], store: Path | None) -> str:
     lines = [f"nothing was taken out: {one.why} ({one.option})" for one in refused]
-    options = " ".join(one.option for one in refused)
-    return "\n".join([*lines, f"If it is meant: cas-llm prune --apply {options}"])
+    return "\n".join([*lines, f"If it is meant: {_apply(refused, store)}"])
+
+
+def _apply(refused: Iterable[Refusal], store: Path | None) -> str:
+    return command("prune", "--apply", *(one.option for one in refused), store=store)
 
 
 def _document(
@@ -171,38 +175,51 @@ def _document(
         "files": [asdict(one) for one in plan.dead],
         "bytes": plan.bytes,
         "kept": plan.kept,
+        "young": plan.young,
         "refused": [asdict(one) for one in refused],
         "trash": None if trash is None else str(trash),
     }
 
 
-def _print(plan: Plan, usage: Usage, refused: Sequence[Refusal], *, applied: bool) -> None:
+def _print(
+    plan: Plan, usage: Usage, refused: Sequence[Refusal], store: Path | None, *, applied: bool
+) -> None:
     from cas_llm.cli.output import counted, say, size_text
 
     if not plan.dead:
-        say(f"Nothing to take out: all {counted(plan.kept, 'file')} are needed.")
-        _say_unknown(usage)
+        needed = counted(plan.kept - plan.young, "file")
+        say(f"Nothing to take out: {needed} {'is' if needed == '1 file' else 'are'} needed.")
+        _say_unknown(plan, usage)
         return
-    verb = "were taken out" if applied else "can go"
+    was = "was" if len(plan.dead) == 1 else "were"
+    verb = f"{was} taken out" if applied else "can go"
     say(f"{counted(len(plan.dead), 'file')} {verb} ({size_text(plan.bytes)}), {plan.kept:,} stay")
     for reason, group in _by_reason(plan.dead):
         say(f"  {len(group):>6,}  {reason} ({size_text(sum(one.bytes for one in group))})")
         for one in group[:_SHOWN] if group[0].is_entry else ():
             say(f"          {one.path}")
         if group[0].is_entry and len(group) > _SHOWN:
-            say(f"          and {len(group) - _SHOWN:,} more: cas-llm prune --json")
-    _say_unknown(usage)
+            listing = command("prune", "--json", store=store)
+            say(f"          and {len(group) - _SHOWN:,} more: {listing}")
+    _say_unknown(plan, usage)
     for refusal in refused:
         say(f"--apply will refuse: {refusal.why} ({refusal.option})", "yellow")
     if applied:
-        say(f"Next: pytest && git add {_shown(plan.root)}; to bring it back: cas-llm prune --undo")
+        undo = command("prune", "--undo", store=store)
+        say(f"Next: pytest && git add {shown(plan.root)}; to bring it back: {undo}")
     else:
-        say("Nothing was changed. Next: cas-llm prune --apply")
+        meant = "If it is meant" if refused else "Next"
+        say(f"Nothing was changed. {meant}: {_apply(refused, store)}")
 
 
-def _say_unknown(usage: Usage) -> None:
-    from cas_llm.cli.output import say
+def _say_unknown(plan: Plan, usage: Usage) -> None:
+    from cas_llm.cli.output import counted, say
 
+    if plan.young:
+        young = counted(plan.young, "file")
+        say(
+            f"Of those that stay, nothing names {young}: younger than a day, maybe of a run at work"
+        )
     if not usage.completed:
         say("Recordings of tests that are gone are not looked for: that takes a run of all: pytest")
 
@@ -214,10 +231,3 @@ def _by_reason(dead: Iterable[Dead]) -> list[tuple[str, list[Dead]]]:
         groups.setdefault((not one.is_entry, one.reason), []).append(one)
     ordered = sorted(groups.items(), key=lambda item: (item[0][0], -len(item[1])))
     return [(reason, group) for (_, reason), group in ordered]
-
-
-def _shown(root: Path) -> str:
-    try:
-        return root.relative_to(Path.cwd()).as_posix()
-    except ValueError:
-        return str(root)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cas_llm.cli.hints import command, shown
 from cas_llm.cli.options import JsonOption, StoreOption, settings_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cas_llm.store.past.memory import Memory
     from cas_llm.store.past.merged import Resolution, Step
 
@@ -54,14 +56,14 @@ def resolve(
             }
         )
     elif found is None:
-        _print_nothing(memory)
+        _print_nothing(memory, store)
     else:
-        _print(memory, found, dry_run=dry_run)
+        _print(memory, found, store, dry_run=dry_run)
     if found is not None and (found.by_hand or found.nowhere):
         raise typer.Exit(1)
 
 
-def _print_nothing(memory: Memory) -> None:
+def _print_nothing(memory: Memory, store: Path | None) -> None:
     from cas_llm.cli.output import say
 
     why = (
@@ -69,10 +71,11 @@ def _print_nothing(memory: Memory) -> None:
         if memory.top is None
         else "no merge goes on here, and no file of the store is in conflict"
     )
-    say(f"Nothing to resolve: {why}. Where files are damaged: cas-llm verify --repair")
+    repair = command("verify", "--repair", store=store)
+    say(f"Nothing to resolve: {why}. Where files are damaged: {repair}")
 
 
-def _print(memory: Memory, found: Resolution, *, dry_run: bool) -> None:
+def _print(memory: Memory, found: Resolution, store: Path | None, *, dry_run: bool) -> None:
     from cas_llm.cli.output import counted, say
 
     verb = "would be mended" if dry_run else "mended"
@@ -90,7 +93,7 @@ def _print(memory: Memory, found: Resolution, *, dry_run: bool) -> None:
         say("  named and nowhere in git; record anew: pytest --cas-llm=fallback", "red")
         _list(found.nowhere)
     if dry_run:
-        say("Nothing was changed. Next: cas-llm resolve")
+        say(f"Nothing was changed. Next: {command('resolve', store=store)}")
     else:
         say(f"Next: {_next(memory, found)}")
 
@@ -105,5 +108,5 @@ def _list(names: Sequence[str]) -> None:
 
 
 def _next(memory: Memory, found: Resolution) -> str:
-    add = f"git add -A {shlex.quote(str(memory.root))}"
+    add = f"git add -A {shown(memory.root)}"
     return f"{add} && {found.goes_on}" if found.goes_on else add

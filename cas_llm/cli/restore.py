@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cas_llm.cli.hints import command, shown
 from cas_llm.cli.options import JsonOption, StoreOption, settings_of
 from cas_llm.errors import CasLLMError, ConfigError
 
@@ -68,7 +69,8 @@ def restore(
     if as_json:
         print_json(_document(memory, plan, standing, applied=not dry_run))
     else:
-        _print(memory, plan, standing, _command(name, revision) if dry_run else "")
+        again = _command(name, revision, store) if dry_run else ""
+        _print(memory, plan, standing, again, store)
     if plan.nowhere or plan.damaged:
         raise typer.Exit(1)
 
@@ -132,9 +134,9 @@ def _standings(memory: Memory, plan: Plan) -> list[Standing]:
     return standings(on_disk(memory.root), plan.entries)
 
 
-def _command(name: str, revision: str) -> str:
-    words = ["cas-llm", "restore", *([name] if name else [])]
-    return shlex.join([*words, *(["--from", revision] if revision else [])])
+def _command(name: str, revision: str, store: Path | None) -> str:
+    source = ["--from", revision] if revision else []
+    return command("restore", *([name] if name else []), *source, store=store)
 
 
 def _document(
@@ -155,7 +157,9 @@ def _document(
     }
 
 
-def _print(memory: Memory, plan: Plan, standing: Sequence[Standing], again: str) -> None:
+def _print(
+    memory: Memory, plan: Plan, standing: Sequence[Standing], again: str, store: Path | None
+) -> None:
     from cas_llm.cli.output import counted, say, size_text
 
     if plan.files:
@@ -164,16 +168,16 @@ def _print(memory: Memory, plan: Plan, standing: Sequence[Standing], again: str)
     elif not plan.nowhere and not plan.damaged:
         say("Nothing is missing here: all of it is in the store.")
     for one in standing[:_SHOWN]:
-        say(f"  {_stands(one)}")
+        say(f"  {_stands(one, memory.root, store)}")
     if len(standing) > _SHOWN:
-        say(f"  and {len(standing) - _SHOWN:,} more: cas-llm restore --json")
+        say(f"  and {len(standing) - _SHOWN:,} more: --json")
     _print_trouble(plan)
-    if again:
+    if again and plan.files:
         say(f"Nothing was changed. Next: {again}")
     elif plan.files:
         tests = sorted({shlex.quote(one.scope) for one in standing if "::" in one.scope})
         run = f"pytest {' '.join(tests)}" if 0 < len(tests) <= 3 else "pytest"
-        say(f"Next: {run} && git add {shlex.quote(str(memory.root))}")
+        say(f"Next: {run} && git add {shown(memory.root)}")
 
 
 def _whence(plan: Plan) -> str:
@@ -186,7 +190,7 @@ def _whence(plan: Plan) -> str:
     return f", {'recorded' if gone.added else 'deleted'} in {told_of(gone.commit)}"
 
 
-def _stands(one: Standing) -> str:
+def _stands(one: Standing, root: Path, store: Path | None) -> str:
     name = f"{one.scope or 'shared ' + one.key[:12]}, take {one.take}"
     if one.state == "served":
         return f"{name}: is served again"
@@ -194,9 +198,14 @@ def _stands(one: Standing) -> str:
         first = "this one is served" if one.by == one.path else "the other one is served"
         return f"{name}: ties with another tape of this take, {first}"
     what = one.scope or one.key[:12]
+    state = (
+        f"is served what take {one.by_take} has no answer to"
+        if one.scope
+        else f"is superseded still, take {one.by_take} is served"
+    )
     return (
-        f"{name}: is superseded still, take {one.by_take} is served; it will be served where "
-        f"that is taken out (git rm {one.by}); compare: cas-llm history {shlex.quote(what)}"
+        f"{name}: {state}; to be served it first: git rm {shown(root / one.by)}; compare: "
+        f"{command('history', what, store=store)}"
     )
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cas_llm.cli import naming, prompts
 from cas_llm.cli.catalogue import Entry, age_text, catalogue, latest_tape
+from cas_llm.cli.hints import shown
 from cas_llm.cli.options import JsonOption, StoreOption, opened
 from cas_llm.errors import CasLLMError
 from cas_llm.keys import load_record, restore
@@ -279,20 +279,21 @@ def _print_tape(tape: Tape, named: naming.Named, store: Store) -> None:
 
     turns = counted(len(tape.turns), "turn")
     say(f"{tape.scope}   take {tape.take}, {turns}", "bold")
-    say(_relative(tape.path(store.root)), "dim")
+    say(shown(tape.path(store.root)), "dim")
     for number, turn in enumerate(tape.turns, 1):
         say()
         say(f"{number}  key {naming.short(turn.key)}   answer {naming.short(turn.digest)}", "dim")
         for sign, lines in ((">", turn.ask), ("<", turn.answer)):
             for line in lines:
                 say(f"  {sign} {line}")
-    others = sorted(other.take for other in named.tapes if other.digest != tape.digest)
-    if others:
-        say(f"\nolder or tied takes: {', '.join(map(str, others))}", "dim")
+    if others := [other for other in named.tapes if other.digest != tape.digest]:
+        say(f"\nnot shown here: {_takes(others, tape)}", "dim")
 
 
-def _relative(path: Path) -> str:
-    try:
-        return path.relative_to(Path.cwd()).as_posix()
-    except ValueError:
-        return str(path)
+def _takes(others: list[Tape], chosen: Tape) -> str:
+    """The takes beside the *chosen* one, the highest first, and which of them tie with it."""
+    rank = (chosen.source, chosen.take)
+    ordered = sorted(others, key=lambda one: (-one.take, one.digest))
+    return ", ".join(
+        f"take {one.take}{' (ties)' if (one.source, one.take) == rank else ''}" for one in ordered
+    )

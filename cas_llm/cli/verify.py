@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cas_llm.cli.hints import command
 from cas_llm.cli.options import JsonOption, StoreOption, settings_of
 from cas_llm.cli.output import counted, print_json, progress, say
 from cas_llm.errors import ConfigError, FormatTooNew, NotAStore
 from cas_llm.guard.checks import checks, lines_of
 from cas_llm.store import layout
+from cas_llm.store.proof.census import REPAIR
 
 if TYPE_CHECKING:
     from cas_llm.store.proof.repair import Mended
@@ -76,7 +78,7 @@ def verify(
     if as_json:
         _print_as_json(root, level, part, findings, mended)
     else:
-        _print(root, level, part, findings, mended)
+        _print(root, level, part, findings, mended, store=store)
     if any(finding.severity == "error" for finding in findings):
         raise typer.Exit(1)
 
@@ -194,8 +196,15 @@ def _print_as_json(
 
 
 def _print(
-    root: Path, level: int, part: Subset, findings: list[Finding], mended: list[Mended]
+    root: Path,
+    level: int,
+    part: Subset,
+    findings: list[Finding],
+    mended: list[Mended],
+    *,
+    store: Path | None,
 ) -> None:
+    failed = {one.path for one in mended if not one.restored}
     for one in mended:
         say(f"{'repaired' if one.restored else 'not repaired'}: {one.path}: {one.what}")
         if one.command:
@@ -206,7 +215,8 @@ def _print(
             if finding.severity == severity:
                 alike.setdefault((finding.code, finding.command), []).append(finding)
         for group in alike.values():
-            _print_group(group, style)
+            in_vain = all(finding.path in failed for finding in group)
+            _print_group(group, store, style, again=not in_vain)
     counts = _counts(findings)
     extent = f", part {part.number} of {part.of}" if part.of > 1 else ""
     told = ", ".join(
@@ -216,8 +226,8 @@ def _print(
     say(f"{root}: level {level}{extent}: {told}", "red" if counts["error"] else "green")
 
 
-def _print_group(group: list[Finding], style: str) -> None:
-    """Findings of one kind that one command mends."""
+def _print_group(group: list[Finding], store: Path | None, style: str, *, again: bool) -> None:
+    """Findings of one kind that one command mends; not *again* if it was tried in vain."""
     for finding in group[:_SHOWN]:
         say(f"{finding.code} {finding.severity}  {finding.path}: {finding.what}", style)
         if finding.why and (finding is group[0] or finding.why != group[0].why):
@@ -226,6 +236,8 @@ def _print_group(group: list[Finding], style: str) -> None:
             more = f" and {len(finding.tests) - 3} more" if len(finding.tests) > 3 else ""
             say(f"  tests: {', '.join(finding.tests[:3])}{more}")
     if len(group) > _SHOWN:
-        say(f"  and {len(group) - _SHOWN:,} more like it: cas-llm verify --json")
-    if group[0].command:
-        say(f"  next:  {group[0].command}")
+        listing = command("verify", "--json", store=store)
+        say(f"  and {len(group) - _SHOWN:,} more like it: {listing}")
+    if group[0].command and again:
+        repair = command("verify", "--repair", store=store)
+        say(f"  next:  {repair if group[0].command == REPAIR else group[0].command}")

@@ -92,7 +92,7 @@ OPTIONS: tuple[Option, ...] = (
 
 BY_NAME = {option.name: option for option in OPTIONS}
 OTHER_VARIABLES = frozenset(
-    f"CAS_LLM_{name}" for name in ("SESSION", "RUN", "TRIAL", "CORPUS", "SLOW", "THOROUGH")
+    f"CAS_LLM_{name}" for name in ("SESSION", "RUN", "TRIAL", "GUARD", "CORPUS", "SLOW", "THOROUGH")
 )
 
 

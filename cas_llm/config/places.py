@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,8 @@ from cas_llm.errors import ConfigError
 from cas_llm.gitrepo import git_root
 
 STORE_NAME = "cache_store"
+_TABLE = "cas-llm"
+_NO_LETTER = re.compile(r"[\W_]")
 
 
 def find_table(start: Path) -> tuple[Path | None, Mapping[str, Any]]:
@@ -26,10 +29,22 @@ def find_table(start: Path) -> tuple[Path | None, Mapping[str, Any]]:
         except OSError as error:
             raise ConfigError(f"cannot be read: {error.strerror}", source=str(path)) from error
         tools = document.get("tool")
-        table = tools.get("cas-llm") if isinstance(tools, Mapping) else None
+        if not isinstance(tools, Mapping):
+            continue
+        _refuse_misspelt(tools, str(path))
+        table = tools.get(_TABLE)
         if table is not None:
             return folder, _table_of(table, str(path))
     return None, {}
+
+
+def _refuse_misspelt(tools: Mapping[str, Any], source: str) -> None:
+    """A table that is meant and not read would leave every setting in it at its default."""
+    for name in tools:
+        if name != _TABLE and _NO_LETTER.sub("", name).lower() == "casllm":
+            raise ConfigError(
+                f"[tool.{name}] is read by nobody; write [tool.{_TABLE}]", source=source
+            )
 
 
 def _table_of(table: Any, source: str) -> Mapping[str, Any]:

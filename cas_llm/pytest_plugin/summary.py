@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cas_llm.prices import money
+from cas_llm.providers import KEY_VARIABLES
 from cas_llm.session import causes, github
 from cas_llm.session.causes import plural
 
@@ -26,11 +27,13 @@ def show(
 ) -> None:
     """Write the summary section and GitHub's step summary; *unwritten* is why no report was."""
     document = {**document, "command": _record_command(config)}
-    happened = _happened(document)
+    failed = reporter.stats.get("failed") or reporter.stats.get("error")
+    keyless = _keyless(document) if failed else []
+    happened = _happened(document) or bool(keyless)
     if happened:
         title = f"cas-llm: {document['mode']} ({_short_source(document['mode_source'])})"
         reporter.write_sep("-", title)
-        for line in lines(document):
+        for line in (*lines(document), *keyless):
             reporter.write_line(line)
     if unwritten:
         # A run that was paid for does not end in an error over where it is reported.
@@ -86,6 +89,19 @@ def _happened(document: Mapping[str, Any]) -> bool:
         or document["new_tapes"]
         or document["wanted"]
     )
+
+
+def _keyless(document: Mapping[str, Any]) -> list[str]:
+    """Why tests may have failed before they asked: only replay has stand-ins for keys."""
+    sums = document["sums"]
+    asked = sums["served"] or sums["live_calls"] or document["problems"]
+    calls = document["mode"] in {"fallback", "capture"}
+    if not calls or asked or any(map(os.environ.get, KEY_VARIABLES)):
+        return []
+    return [
+        "Nothing was asked, and no provider key is set: most SDKs want one before they ask.",
+        "  Set it, as with export OPENAI_API_KEY=...; where all is recorded any value will do.",
+    ]
 
 
 def _counts(document: Mapping[str, Any]) -> list[str]:

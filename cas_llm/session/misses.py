@@ -162,7 +162,7 @@ def _nearest_lines(problem: Problem) -> list[str]:
     lines += [f"    {describe(one, place)}" for one, place in zip(shown, places, strict=False)]
     if more := len(near.differences) - len(shown):
         lines.append(f"    and {more} more: cas-llm explain {problem.key[:12]}")
-    if any(one.path == "$.api" and str(one.old).endswith("@loopback") for one in shown):
+    if any(one.path == "api" and str(one.old).endswith("@loopback") for one in shown):
         lines.append(
             "  It was recorded from a server on this machine; to replay it, set OPENAI_BASE_URL "
             "(or its kin) to any http://127.0.0.1:PORT/v1"

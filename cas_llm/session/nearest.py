@@ -36,7 +36,7 @@ def nearest(asked: Asked, runtime: Runtime) -> Nearest | None:
         if differences is None:
             continue
         # Each difference weighs one, a differing API or path far more.
-        weight = sum(20 if d.path in {"$.api", "$.path"} else 1 for d in differences)
+        weight = sum(20 if d.path in {"api", "path"} else 1 for d in differences)
         if best is None or weight < best[0]:
             when = _recorded_at(store, digest)
             places = tuple(_place(difference.path, new) for difference in differences)
@@ -122,4 +122,6 @@ def _recorded_at(store: Store, digest: str) -> str:
         return ""
     if not 0 <= minutes < _MINUTES_A_DAY:
         return text[:10]
+    if not minutes:
+        return "just now"
     return f"{minutes} min ago" if minutes < 60 else f"{minutes // 60} h ago"

@@ -68,7 +68,9 @@ def read(path: Path) -> Report:
         CasLLMError: it cannot be read, is cut off, is no report, or one of another format.
 
     """
-    again = f"write it anew: pytest --cas-llm-report={path.name}"
+    # A file of another kind was named by mistake, and must not be written over.
+    name = path.name if path.suffix == ".json" else "report.json"
+    again = f"write {'it anew' if name == path.name else 'one'}: pytest --cas-llm-report={name}"
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.histories import DAY, Bench, Talk, World, exchanges, record_parts
 
-from cas_llm.cli import main
+from cas_llm.cli import hints, main
 from cas_llm.store import Store
 from cas_llm.store.pruning import sweep
 
@@ -97,7 +97,8 @@ def test_for_people_it_says_the_words_and_what_changed(told):
     assert "added in" in said
     assert "changed: " in said
     assert said.count("      < ") == 3
-    assert f"Next: bring back what is gone: cas-llm restore {told.key[:12]}\n" in said
+    restore = hints.command("restore", told.key[:12], store=told.root)
+    assert f"Next: bring back what is gone: {restore}\n" in said
 
 
 def test_what_is_there_and_not_served_is_superseded(told):

@@ -100,10 +100,24 @@ def test_more_than_half_goes_only_when_it_is_meant(inner: Inner) -> None:
     inner.record(passed=1)
     inner.run(passed=1)
     inner.project.commit("Rewrite")
+    command = "If it is meant: cas-llm prune --apply --over-half\n"
+    assert f"Nothing was changed. {command}" in inner.project.cas_llm("prune").stdout
     refused = inner.project.cas_llm("prune", "--apply")
-    assert (refused.code, "--over-half" in refused.stderr) == (1, True), refused
+    assert (refused.code, command in refused.stderr) == (1, True), refused
     assert plan(inner, "--apply", "--over-half")["applied"] is True
     inner.run(passed=1)
+
+
+def test_what_nothing_names_yet_stays_and_is_said(inner: Inner) -> None:
+    """A run may be about to write the tape that names it: it goes a day later."""
+    tape = next((inner.project.path / "cache_store/manifest/tapes").rglob("test_one*.json"))
+    tape.unlink()
+    inner.project.commit("Take out a tape by hand")
+    told = plan(inner)
+    assert (told["files"], told["young"]) == ([], 2)
+    said = inner.project.cas_llm("prune").stdout
+    assert f"Nothing to take out: {told['kept'] - 2} files are needed.\n" in said
+    assert "nothing names 2 files: younger than a day" in said
 
 
 def test_the_recordings_of_a_test_that_is_gone_go_after_a_complete_run(inner: Inner) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shlex
 import shutil
 import time
 from pathlib import Path
@@ -129,7 +130,7 @@ def test_a_dry_run_says_the_same_and_changes_nothing(shop):
     assert "would come back" in said
     assert "deleted in " in said
     assert '"Prune" by Ada, just now' in said
-    assert f"Next: cas-llm restore {key[:9]}\n" in said
+    assert f"Next: cas-llm restore {key[:9]} --store {shlex.quote(str(shop.root))}\n" in said
     done = shop.restore(key)
     assert done | {"applied": False} == planned
     assert {one["path"] for one in planned["files"]} == shop.files().keys()
@@ -160,9 +161,10 @@ def test_a_superseded_tape_that_comes_back_says_which_is_served(shop):
     os.remove(old.path(shop.root))
     said, _ = shop.says("restore", old.turns[1].key)
     assert (
-        f"is superseded still, take 1 is served; it will be served where that is taken out (git rm {served})"
-        in said
-    )
+        "take 0: is served what take 1 has no answer to; to be served it first: git rm "
+        f"{shlex.quote(str(new.path(shop.root)))}; compare: cas-llm history {NAME} "
+        f"--store {shlex.quote(str(shop.root))}\n"
+    ) in said
 
 
 def test_a_tie_is_said(shop):
@@ -263,6 +265,8 @@ def test_all_that_a_revision_held_comes_back(shop):
     shop.restore("--from", "HEAD~1")
     assert shop.files() == before
     assert "Nothing is missing" in shop.says("restore", "--from", "HEAD~1")[0]
+    dry, _ = shop.says("restore", "--from", "HEAD~1", "--dry-run")
+    assert "Next:" not in dry, "there is nothing to come back"
 
 
 def _old(files: dict[str, bytes]) -> str:

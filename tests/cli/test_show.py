@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,14 @@ def test_the_command_shows_requests_tapes_and_bytes(
     assert len(json.loads(project.cas_llm("show", "one", "--json").stdout)["turns"]) == 3
     unknown = project.cas_llm("show", "nowhere")
     assert (unknown.code, "cas-llm ls" in unknown.stderr) == (1, True)
+
+
+def test_takes_that_are_not_shown_are_named(project: Project, provider: ScriptedProvider) -> None:
+    """By their numbers, the highest first, and with whether they tie with the one that is."""
+    store = fill(project.path / "cache_store", provider)
+    assert "not shown here" not in project.cas_llm("show", "one").stdout
+    tape = store.manifest.tapes_of("use::one")[0]
+    for take, turns in ((1, tape.turns), (2, tape.turns), (2, tape.turns[:1])):
+        store.manifest.add_tape(replace(tape, take=take, turns=turns))
+    said = project.cas_llm("show", "one")
+    assert said.stdout.endswith("\nnot shown here: take 2 (ties), take 1, take 0\n"), said

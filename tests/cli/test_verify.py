@@ -149,3 +149,16 @@ def test_a_part_that_is_none_is_wrong_usage(recorded: Store, project, part: str)
 def test_a_part_can_be_verified(recorded: Store, project, part: str) -> None:
     """Both forms of --subset work."""
     assert project.cas_llm("verify", "--subset", part).code == 0
+
+
+def test_a_repair_in_vain_is_not_proposed_again(recorded: Store, project) -> None:
+    """What git never held is recorded anew; the same command would fail the same way."""
+    remove(recorded)
+    project.git("update-ref", "-d", "HEAD")
+    project.git("rm", "-rq", "--cached", ".")
+    told = project.cas_llm("verify", "--repair", "--store", str(recorded.root))
+    assert (told.code, "not repaired: " in told.stdout) == (1, True), told
+    assert "record it:  " in told.stdout
+    assert "verify --repair" not in told.stdout
+    told = project.cas_llm("verify", "--store", str(recorded.root))
+    assert f"next:  cas-llm verify --repair --store {recorded.root}" in told.stdout, told

@@ -119,7 +119,7 @@ def test_an_agent_with_a_time_in_a_tool_result_is_told_where_and_what(project, p
     refused = inner.run(failed=1)
     assert re.search(
         r"  turn 7 of 12 not recorded \(5 later turns not tried\)\n"
-        r"  nearest: this test's turn 7 \([0-9a-f]{12}\), recorded \d min ago; "
+        r"  nearest: this test's turn 7 \([0-9a-f]{12}\), recorded (?:just now|\d min ago); "
         r"differs at 1 place\n"
         r'    \$\.messages\[12\]\.content\.fetched_at   "2026-11-21T09:14:02Z" -> '
         r'"2026-11-21T09:18:40Z"    a time, in a tool result\n'

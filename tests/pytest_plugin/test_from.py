@@ -169,3 +169,4 @@ def test_a_file_that_is_no_report_ends_the_run_before_it_begins(inner):
     result = inner.run(FALLBACK, "--cas-llm-from=pyproject.toml")
     assert (result.code, inner.provider.count) == (4, 0)
     assert "pyproject.toml: cut off, or no JSON" in result.stderr
+    assert "write one: pytest --cas-llm-report=report.json" in result.stderr

@@ -287,3 +287,26 @@ def test_workers_start_under_warnings_as_errors(inner):
     """The distributing process's session is not theirs to join: it would import too early."""
     inner.tests("def test_one(): ask('one')").record(passed=1)
     inner.run("-n", "1", "-W", "error", plugins=("xdist",), passed=1)
+
+
+def test_a_run_that_fails_for_want_of_a_key_says_what_helps(inner):
+    """An SDK that wants a key fails before it asks, even where the answer is recorded."""
+    inner.tests(
+        """
+        import os
+
+        def test_one():
+            assert os.environ.get("OPENAI_API_KEY"), "Missing credentials"
+            ask("one")
+        """
+    )
+    inner.record(passed=1)
+    keyless = inner.run(FALLBACK, env={"OPENAI_API_KEY": ""}, failed=1)
+    assert "no provider key is set" in summary_of(keyless)
+    assert "where all is recorded any value will do" in summary_of(keyless)
+    any_value = inner.run(FALLBACK, env={"OPENAI_API_KEY": "none"}, passed=1)
+    assert "no provider key" not in any_value.stdout
+    assert "1 served   0 calls" in summary_of(any_value)
+    inner.tests("def test_one():\n    ask('one')\n    assert False")
+    asked = inner.run(FALLBACK, env={"OPENAI_API_KEY": ""}, failed=1)
+    assert "no provider key" not in asked.stdout

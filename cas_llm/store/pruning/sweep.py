@@ -58,11 +58,15 @@ class Dead:
 
 @dataclass(frozen=True)
 class Plan:
-    """What goes out of the store at `root`, entries first, and how many recordings' files stay."""
+    """What goes out of the store at `root`, entries first, and how many recordings' files stay.
+
+    Of those `kept`, nothing names the `young` ones yet: a run may be about to.
+    """
 
     root: Path
     dead: tuple[Dead, ...]
     kept: int
+    young: int = 0
 
     @property
     def bytes(self) -> int:
@@ -110,13 +114,16 @@ def plan(
         stays |= naming.files(entries.calls(), must_be_there=False)
     goes = naming.files(here.calls(), must_be_there=False) - stays
     blobs = {name for name in places[0].names if _is_blob(name)}
+    young = 0
     for name in blobs - stays:
         if name in goes:
             gone[name] = ONLY_DEAD
         elif _modified(root / name) < moment - _GRACE_SECONDS:
             gone[name] = NOTHING
+        else:
+            young += 1
     kept = len(blobs | here.tapes.keys() | here.shared.keys()) - len(gone)
-    return Plan(root, _in_order(root, gone), kept)
+    return Plan(root, _in_order(root, gone), kept, young)
 
 
 def sweep(plan: Plan, parts_of: RecordParts) -> Swept:
