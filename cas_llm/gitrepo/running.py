@@ -30,6 +30,8 @@ _LEADING = (
     "GIT_WORK_TREE",
 )
 _INDEX = "GIT_INDEX_FILE"
+# Settings by which a user's log says less, more, or of other files.
+_LOG = ("log.showRoot=true", "log.showSignature=false", "log.follow=false")
 
 
 def run_git(
@@ -48,7 +50,8 @@ def run_git(
     offline = () if seconds is None else ("-c", "protocol.allow=never")
     # It takes paths, never patterns, and ends with an error where it is told so.
     literal = () if arguments[:1] == ("check-ignore",) else ("--literal-pathspecs",)
-    command = ["git", *literal, *offline, "-C", str(root), *arguments]
+    plain = [word for one in _LOG for word in ("-c", one)] if arguments[:1] == ("log",) else []
+    command = ["git", *literal, *offline, *plain, "-C", str(root), *arguments]
     try:
         done = subprocess.run(  # noqa: S603 - arguments are ours, no shell
             command,

@@ -107,9 +107,11 @@ class Answering:
         known: dict[tuple[str, str, int, str, str], set[str]] = {}
         told = list(answers)
         for one in (*others, *told):
-            known.setdefault(one.identity, set()).add(one.name)
+            # One that says that it was edited is no original of anything.
+            if not one.edited:
+                known.setdefault(one.identity, set()).add(one.name)
         for one in told:
-            twins = sorted(known[one.identity] - {one.name})
+            twins = sorted(known.get(one.identity, set()) - {one.name})
             if twins and not one.edited and one.recorded_at and one.run:
                 what = f"is {digest_of(twins[0])[:12]} with other bytes, and not marked as edited"
                 why = "whoever reads it takes it for what the model said"

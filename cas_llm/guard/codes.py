@@ -52,6 +52,7 @@ CODES: dict[str, tuple[str, str]] = {
     "CAS074": ("error", "a Python without cas-llm; a warning for another version"),
     "CAS075": ("error", "a test that ran with text that is not staged; see `hooks.allow_unstaged`"),
     "CAS076": ("info", "why all tests were run where fewer were asked for"),
+    "CAS077": ("error", "a test that changed what is staged, or HEAD, while it was checked"),
     # `cas-llm-stale`; what blocks is said in [tool.cas-llm.stale].
     "CAS080": ("error", "a recording that is added and that nothing names"),
     "CAS081": ("error", "a tape of a test that is gone"),

@@ -30,7 +30,7 @@ _SECONDS = 5.0
 
 def is_defined(scope: str, text: str) -> bool | None:
     """Whether the test or fixture *scope* is in the *text* of its file; None where in doubt."""
-    *classes, name = scope.partition("[")[0].split("::")[1:]
+    *classes, name = scope.partition("::")[2].partition("[")[0].split("::")
     if not _WORD.match(name) or not all(_WORD.match(each) for each in classes):
         return None
     # Any mention counts: a name imported or assigned, a fixture's `name=`.

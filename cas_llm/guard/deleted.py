@@ -14,6 +14,7 @@ from cas_llm.guard.defined import Definitions
 from cas_llm.guard.staged import Change, Staged
 from cas_llm.guard.stored import Stored, digest_of, stem_of, tapes_in
 from cas_llm.guard.touched import restore
+from cas_llm.guard.used import last_run
 from cas_llm.store import layout
 from cas_llm.store.pick import Shared
 from cas_llm.store.proof.census import ERROR, WARNING, Finding
@@ -89,9 +90,11 @@ class Deletions:
             return
         here = self._rivals(tapes, shared)
         before = live.Entries({**here.tapes, **tapes}, {**here.shared, **shared})
-        dead = live.dead(before)
+        run = last_run(self._stored.staged.top / self._stored.folder)
+        dead = live.dead(before, run)
         for name, one in sorted(tapes.items()):
-            if name not in dead and not self._may_go(one, here.tapes.values()):
+            used = one.digest in run.tapes
+            if name not in dead and not self._may_go(one, here.tapes.values(), used=used):
                 what = f"is deleted, and {one.scope} still replays from it"
                 yield self._in_use(name, what, (one.scope,))
         for name, entry in sorted(shared.items()):
@@ -100,10 +103,17 @@ class Deletions:
                 what = f"is deleted, and it answers the request {entry.key[:12]} outside of tests"
                 yield self._in_use(name, what, ())
 
-    def _may_go(self, one: Tape, others: Iterable[Tape]) -> bool:
-        ranks = {(other.scope, other.source, other.take) for other in others}
-        if (one.scope, one.source, one.take) in ranks:
+    def _may_go(self, one: Tape, others: Iterable[Tape], *, used: bool) -> bool:
+        """Whether another tape takes the place of *one*, or its test is gone.
+
+        Where no run is known to have *used* it, a later take of the same text does: what the
+        lower one alone holds is asked no more, or `cas-llm-replayable` finds out.
+        """
+        own = [other for other in others if other.scope == one.scope]
+        if any((other.source, other.take) == (one.source, one.take) for other in own):
             return True  # one of a tie
+        if not used and any(o.source == one.source and o.take > one.take for o in own):
+            return True
         return self._tests.has(one.scope, self._stored.folder) is False
 
     def _in_use(self, name: str, what: str, tests: tuple[str, ...]) -> Finding:

@@ -26,6 +26,13 @@ _TESTS = re.compile(r"(?:\A|/)(?:test_[^/]*|[^/]*_test|tests|conftest)\.py\Z")
 _ABSENT = re.compile(r"0+\Z")
 _CONFLICT = "U"
 _PLAIN = frozenset({"100644", "100755"})
+# What git calls a file without a byte, by its two hashes.
+EMPTY = frozenset(
+    {
+        "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+        "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
+    }
+)
 # The blob that says "cas-llm/store/1", by git's two hashes: a store's that is otherwise unknown.
 _FORMATS = frozenset(
     {
@@ -98,7 +105,7 @@ class Staged:
         # The index is held against HEAD unless a tree is named, also where there is no commit yet.
         trees = [] if self.base == HEAD else [self.base or _empty_tree(self.top)]
         trees += [self.commit] if self.commit else ["--cached"]
-        said = self._git("diff", "--raw", "-z", "--no-renames", "--no-abbrev", *trees)
+        said = self.git("diff", "--raw", "-z", "--no-renames", "--no-abbrev", *trees)
         return tuple(_changes(said))
 
     @property
@@ -119,7 +126,16 @@ class Staged:
         )
         if found is None:
             raise NotARepository(f"git does not list {folder} in {self.commit or INDEX}")
+        if not self.commit and not EMPTY.isdisjoint(found.values()):
+            start = "" if folder == "." else f"{folder}/"
+            found = {name: one for name, one in found.items() if start + name not in self._named}
         return found
+
+    @cached_property
+    def _named(self) -> frozenset[str]:
+        """The paths that ``git add --intent-to-add`` only named: no commit would hold them."""
+        words = ("diff", "--name-only", "--diff-filter=A", "-z")
+        return paths(self.git(*words, "--no-renames"))
 
     def contents(self, blobs: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """The bytes of each of *blobs*; one question for all of them."""
@@ -130,18 +146,9 @@ class Staged:
         """The commit that is checked out; empty before the first."""
         return _commit(self.top, "HEAD")
 
-    def edited(self, folder: str = ".") -> frozenset[str]:
-        """The paths of what lies below *folder* on disk in other bytes than in the tree."""
-        how = ["diff", *filter(None, [self.commit])]
-        # Without the lock, or git would write to the index what it learns on the way.
-        words = ("--name-only", "-z", "--no-renames", "--", folder)
-        said = self._git("--no-optional-locks", *how, *words)
-        return _paths(said)
-
-    def untracked(self, folder: str = ".", *, ignored: bool = False) -> frozenset[str]:
-        """The paths of what lies below *folder* on disk and not in the index."""
-        only = () if ignored else ("--exclude-standard",)
-        return _paths(self._git("ls-files", "-o", "-z", *only, "--", folder))
+    def mark(self) -> bytes:
+        """What is staged and checked out, told from anything else that could be."""
+        return self.git("ls-files", "-s", "-z") + _commit(self.top, HEAD).encode("ascii")
 
     @cached_property
     def stores(self) -> dict[str, tuple[Change, ...]]:
@@ -158,7 +165,8 @@ class Staged:
                 found.setdefault(root, []).append(change)
         return {root: tuple(changes) for root, changes in found.items()}
 
-    def _git(self, *words: str) -> bytes:
+    def git(self, *words: str) -> bytes:
+        """What git says to *words* at the top; raises `NotARepository` where it says no."""
         said = gitrepo.run_git(self.top, *words)
         if said is None:
             why = f"git {words[0]} fails in {self.top}; see what it says: git status"
@@ -227,7 +235,8 @@ def _is_store(folder: Path) -> bool:
         return False
 
 
-def _paths(said: bytes) -> frozenset[str]:
+def paths(said: bytes) -> frozenset[str]:
+    """The names in what git prints with ``-z``."""
     names = said.decode("utf-8", "surrogateescape").split("\0")
     return frozenset(name for name in names if name)
 

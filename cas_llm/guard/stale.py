@@ -38,11 +38,11 @@ from cas_llm.guard.defined import Definitions
 from cas_llm.guard.staged import Change, Staged, changed_tests
 from cas_llm.guard.stored import Stored, digest_of, stem_of
 from cas_llm.guard.takes import Stale, Takes
+from cas_llm.guard.used import last_run
 from cas_llm.keys import KEY_VERSION
 from cas_llm.store import layout
 from cas_llm.store.answer import parse
 from cas_llm.store.proof.census import ERROR, WARNING, Finding
-from cas_llm.store.pruning.live import UNKNOWN, CompleteRun
 from cas_llm.store.pruning.trees import is_tape
 
 _IN_COMMIT = frozenset({"unused", "gone", "tied", "unmarked"})
@@ -85,7 +85,7 @@ class _Store:
         self._said: Mapping[str, Any] = config.load(root).stale
         self._gone = self._tapes_that_may_be_gone()
         near = None if is_all else frozenset(map(stem_of, (*self._gone, *self._added)))
-        self._takes = Takes(stored, Definitions(stored.staged), _last_run(root), near)
+        self._takes = Takes(stored, Definitions(stored.staged), last_run(root), near)
 
     def findings(self) -> Iterator[Finding]:
         """All that is stale, as bad as the settings say."""
@@ -124,7 +124,8 @@ class _Store:
         if self._is_on("unmarked") and answers:
             yield from rules.unmarked(answers, self._beside(answers))
         if self._is_on("old_key"):
-            records = [name for name in self._names if name.startswith(f"{layout.REQUESTS}/")]
+            start = f"{layout.REQUESTS}/"
+            records = [n for n in self._names if n.startswith(start) and digest_of(n)]
             yield from rules.old_keys(
                 ((n, self._record(digest_of(n))) for n in records), KEY_VERSION
             )
@@ -153,11 +154,12 @@ class _Store:
         tapes = [name for name in self._stored.names if is_tape(name)]
         if self._is_all:
             return tapes
-        near = self._stored.folder.rpartition("/")[0]
         starts = set()
         for path in self._tests:
-            inner = path.removeprefix(f"{near}/") if near else path
-            starts |= {f"{layout.tape_folder_and_stem(f'{one}::x')[0]}/" for one in (path, inner)}
+            # An id starts where pytest was started, or below where its settings lie.
+            parts = path.split("/")
+            ids = ("/".join(parts[at:]) for at in range(len(parts)))
+            starts |= {f"{layout.tape_folder_and_stem(f'{one}::x')[0]}/" for one in ids}
         return [name for name in tapes if name.startswith(tuple(starts))] if starts else []
 
     def _held(self, names: Iterable[str]) -> list[Held]:
@@ -221,18 +223,9 @@ class _Store:
         """What nothing names because its tape was forgotten, or that should not be added at all."""
         if self._is_all:
             return one
-        command = f"git add -- {self._stored.folder}, or git restore --staged -- "
+        folder = shlex.quote(self._stored.folder)
+        command = f"git add -- {folder}, or git restore --staged -- "
         return replace(one, command=f"{command}{shlex.quote(self._stored.path(one.path))}")
-
-
-def _last_run(root: Path) -> CompleteRun:
-    """What the last complete run on this machine knows."""
-    if not (root / layout.LOCAL / "usage.json").is_file():
-        return UNKNOWN
-    from cas_llm.session import usage
-    from cas_llm.store import Store
-
-    return usage.read(Store(root)).complete_run()
 
 
 def _store_of_test(top: Path, path: str) -> str:

@@ -12,17 +12,10 @@ from pathlib import Path
 
 from cas_llm.errors import StoreError
 from cas_llm.gitrepo.blobs import Blobs
-from cas_llm.guard.staged import Staged
+from cas_llm.guard.staged import EMPTY, Staged
 from cas_llm.store import layout, tape
 from cas_llm.store.tape import Tape
 
-# What git calls a file without a byte, by its two hashes.
-EMPTY = frozenset(
-    {
-        "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
-        "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
-    }
-)
 # Parts are asked for again and again: a system prompt by every answer to it.
 _KEPT_BYTES = 32 << 20
 _FETCHED = 4000

@@ -9,6 +9,7 @@ code  meaning
 0     nothing that blocks the commit
 1     findings, or the hook could not find out: it says why
 2     wrong usage or a bad setting
+130   interrupted
 ====  ============================================================
 """
 
@@ -44,6 +45,9 @@ def main(arguments: Sequence[str]) -> int:
     except CasLLMError as error:
         sys.stderr.write(f"cas-llm-{names[0]}: {error}\n")
         return 2 if isinstance(error, ConfigError) else 1
+    except KeyboardInterrupt:
+        sys.stderr.write(f"cas-llm-{names[0]}: interrupted, and nothing is checked\n")
+        return 130
 
 
 def _run(name: str, *, as_json: bool) -> int:

@@ -73,6 +73,15 @@ def test_an_edit_that_does_not_say_so_is_told_of(bench: Bench) -> None:
     assert bench.commit() == []
 
 
+def test_an_answer_and_its_marked_edit_may_come_in_one_commit(bench: Bench) -> None:
+    """Recorded, edited by the tool, committed: the original is no edit of the edited one."""
+    was = answered("one", "what the model said", at="2026-01-01T00:00:00Z")
+    edited = replace(was.answer, response=says("what I like better"), marks=("edited",))
+    bench.record(ONE, was, take=1)
+    bench.record(ONE, replace(was, answer=edited), take=2)
+    assert bench.commit() == []
+
+
 def test_a_key_of_older_rules_is_told_of(bench: Bench) -> None:
     """It is looked up by a second try."""
     record = {"k": "cas-llm/key/0", "api": "openai"}

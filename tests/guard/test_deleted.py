@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 from support.commits import TEST_FILE, Repository, staged, told
 from support.stores import asks, files_of, recorded, says, tape_of
 
+from cas_llm.digest import digest_of
+from cas_llm.session import usage
 from cas_llm.store import Store
 
 
@@ -76,6 +79,24 @@ def test_a_recording_that_another_takes_the_place_of_may_go(repository: Reposito
     store.close()
     old.unlink()
     assert staged(repository) == []
+
+
+def test_a_take_with_other_requests_may_go_unless_a_run_used_it(repository: Repository) -> None:
+    """What `prune` takes after an edited prompt: nothing contradicts it, and nobody asks it now."""
+    (old,) = repository.root.glob("manifest/tapes/tests/**/*.1.*.json")
+    scope, digest = json.loads(old.read_text("utf-8"))["scope"], digest_of(old.read_bytes())
+    store = Store(repository.root)
+    more = recorded(asks("Say hello, briefly"), says("Hi."))
+    store.save(more)
+    store.add_tape(tape_of(more, scope=scope, take=2, source="f" * 64))
+    store.close()
+    old.unlink()
+    assert staged(repository) == []
+    had = [tape.digest for tape in store.manifest.tapes_of(scope)] + [digest]
+    used = {scope: {"tapes": [digest], "had": had}}
+    usage.note(store, used, usage.Extent(outcomes={scope: "passed"}))
+    (finding,) = told(repository)
+    assert (finding.code, finding.tests) == ("CAS061", (scope,))
 
 
 def test_a_store_that_goes_as_a_whole_is_a_warning(repository: Repository) -> None:

@@ -164,4 +164,4 @@ def test_a_project_in_a_subfolder_has_its_own_store(guarded):
     assert result.code == 1
     assert f"{inner}/tests/test_one.py: CAS070 error" in result.stdout
     assert f"do:  cd {inner} && pytest" in result.stdout
-    assert f"git add {inner}/cache_store" in result.stdout
+    assert f"git add :/{inner}/cache_store" in result.stdout

@@ -205,3 +205,11 @@ def test_what_a_complete_run_saw_counts_where_the_text_leaves_doubt(bench: Bench
     bench.repository.write("cache_store/.local/usage.json", json.dumps(usage))
     (finding,) = [one for one in judge(bench.repository.staged(ASKS)) if one.code == "CAS081"]
     assert (finding.tests, finding.command) == ((scope,), "cas-llm prune --apply")
+
+
+def test_what_keeps_a_folder_is_no_recording(bench: Bench) -> None:
+    """`prune` leaves an empty file in each folder that it empties."""
+    for folder in ("requests/ab", "objects/cd", "manifest/shared/ef"):
+        bench.repository.write(f"cache_store/{folder}/.keep", b"")
+    assert bench.commit() == []
+    assert bench.all() == []

@@ -6,14 +6,17 @@ What was not checked is said, and never counted as passed.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from cas_llm.guard import ending
 from cas_llm.guard.replaying import mirror, outcome, trial
-from cas_llm.guard.replaying.projects import Project
+from cas_llm.guard.replaying.disk import Disk
+from cas_llm.guard.replaying.projects import WITHIN, Project
 from cas_llm.guard.replaying.reach import Reach
 from cas_llm.guard.replaying.selecting import Selector
 from cas_llm.guard.replaying.trial import Chosen, Verdict
+from cas_llm.guard.staged import Staged
 from cas_llm.store.proof.census import WARNING, Finding
 
 MAX_SECONDS = 20.0
@@ -25,23 +28,38 @@ def findings_of(project: Project, scope: str) -> list[Finding]:
     selector = Selector(project)
     reach = Reach(project, os.environ)
     chosen, doubts = _chosen(selector, reach, scope)
-    places = [place for place in selector.places(chosen) if place.exists()]
-    if not places or project.store is None:
-        return []
     staged, hooks = project.staged, project.settings.hooks
+    allowed = bool(hooks.get("allow_unstaged", False))
+    asked = selector.places(chosen)
+    places = [place for place in asked if place.exists()]
+    gone = {_path(staged, place): "" for place in asked if place not in places}
+    gone = {path: "" for path in gone if path in selector.names}
+    if not places or project.store is None:
+        return [*outcome.unstaged(project, gone, allowed=allowed)]
     if staged.commit and staged.commit != staged.head:
         what = f"not checked: {staged.commit[:12]} is pushed, and another commit is checked out"
         return [Finding("CAS073", WARNING, project.folder or ".", what, outcome.NEVER_ASKED)]
     seconds = float(hooks.get("max_seconds", MAX_SECONDS))
-    with mirror.as_staged(staged, project.store) as store:
+    with ending.as_interrupt(), mirror.as_staged(staged, project.store) as store:
+        before = staged.mark()
         verdict = trial.run(
-            project.path, store, chosen, places, seconds=seconds, environ=os.environ
+            project.path, store, chosen, places, seconds=seconds, environ=_environment(staged)
         )
-    allowed = bool(hooks.get("allow_unstaged", False))
+        is_kept = staged.mark() == before
+    aside = gone | _not_staged(project, reach, places, verdict)
     return [
         *outcome.findings_of(project, verdict, seconds, doubts),
-        *outcome.unstaged(project, _not_staged(project, reach, places, verdict), allowed=allowed),
+        *outcome.unstaged(project, aside, allowed=allowed),
+        *([] if is_kept else [outcome.restaged(project)]),
     ]
+
+
+def _environment(staged: Staged) -> Mapping[str, str]:
+    return {**os.environ, WITHIN: str(staged.top)}
+
+
+def _path(staged: Staged, place: Path) -> str:
+    return place.relative_to(staged.top).as_posix()
 
 
 def _not_staged(
@@ -50,9 +68,10 @@ def _not_staged(
     """What ran with other text than is staged, and how: test files, and tests by what they see."""
     top, folder = project.staged.top, project.folder or "."
     store = f"{project.store}/"
-    edited = {path for path in project.staged.edited(folder) if not path.startswith(store)}
+    disk = Disk(project.staged)
+    edited = {path for path in disk.edited(folder) if not path.startswith(store)}
     found = {path: "" for path in edited if top / path in places}
-    aside = edited | {path for path in project.staged.untracked(folder) if path.endswith(".py")}
+    aside = edited | {path for path in disk.untracked(folder) if path.endswith(".py")}
     aside = {path for path in aside if not path.startswith(store)}
     ran = {result.test for result in verdict.results if not result.problems}
     reached = reach.of_edits(aside - found.keys()).tests

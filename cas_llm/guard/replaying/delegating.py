@@ -12,12 +12,15 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from cas_llm.guard import ending
 from cas_llm.guard.replaying.interpreter import Interpreter
 from cas_llm.guard.replaying.projects import Project
 from cas_llm.store.proof.census import ERROR, WARNING, Finding
 
+# The folder it is started in may hold a `json.py` of the project's own.
 _BOOT = """
 import sys
+sys.path[:1] = [] if sys.path[:1] == [""] else sys.path[:1]
 try:
     from cas_llm.guard.replayable import inside
 except ImportError as error:
@@ -28,18 +31,11 @@ inside(sys.argv[1])
 
 def ask(project: Project, python: Interpreter) -> list[Finding]:
     """The findings on *project* as *python* has them."""
-    done = subprocess.run(  # noqa: S603 - the project's own interpreter
-        [*python.words, "-c", _BOOT, project.folder],
-        cwd=project.staged.top,
-        env=_environment(python),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    said, complaints = _asked(project, python)
     try:
-        document = json.loads(done.stdout)
+        document = json.loads(said)
     except ValueError:
-        return [_silent(project, python, done.stderr)]
+        return [_silent(project, python, complaints)]
     found = [Finding(**{**row, "tests": tuple(row["tests"])}) for row in document["findings"]]
     if document["version"] != version():
         what = f"its tests run with cas-llm {document['version']}, the hook is {version()}"
@@ -47,6 +43,29 @@ def ask(project: Project, python: Interpreter) -> list[Finding]:
         command = "pre-commit autoupdate, or install the hook's version in the project"
         found.append(Finding("CAS074", WARNING, project.folder or ".", what, why, command))
     return found
+
+
+def _asked(project: Project, python: Interpreter) -> tuple[str, str]:
+    """What *python* prints, and what it complains of; interrupted, it ends what it started."""
+    with (
+        ending.as_interrupt(),
+        subprocess.Popen(  # noqa: S603 - the project's own interpreter
+            [*python.words, "-c", _BOOT, project.folder],
+            cwd=project.staged.top,
+            env=_environment(python),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        ) as process,
+    ):
+        try:
+            return process.communicate()
+        except KeyboardInterrupt:
+            process.terminate()
+            raise
 
 
 def answer(findings: Sequence[Finding]) -> str:

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from cas_llm.guard.replaying.disk import Disk
 from cas_llm.guard.staged import Staged
 from cas_llm.store import layout
 
@@ -35,7 +36,8 @@ def as_staged(staged: Staged, folder: str) -> Iterator[Path]:
 def differing(staged: Staged, folder: str) -> frozenset[str]:
     """The paths below *folder* of all files that are not on disk what *staged* has."""
     start = "" if folder == "." else f"{folder}/"
-    found = staged.edited(folder) | staged.untracked(folder, ignored=True)
+    disk = Disk(staged)
+    found = disk.edited(folder) | disk.untracked(folder, ignored=True) | disk.absent(folder)
     names = (path.removeprefix(start) for path in found)
     return frozenset(name for name in names if not name.startswith(f"{layout.LOCAL}/"))
 

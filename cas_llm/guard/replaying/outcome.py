@@ -18,6 +18,7 @@ from cas_llm.store.proof.census import ERROR, INFO, WARNING, Finding
 NEVER_ASKED = "nobody knows whether it replays; it is not counted as passed"
 
 _UNSTAGED = "it is recorded, and not staged: whoever checks this out has no recording"
+_UNREADABLE = "unreadable"  # as `session.misses` calls it, which is not imported for a word
 _DIFFERENCES = 3
 _MORE_TIME = "run pytest yourself, or set [tool.cas-llm.hooks] max_seconds"
 
@@ -31,7 +32,15 @@ def findings_of(
     """
     yield from _missing(project, [result for result in verdict.results if result.problems])
     yield from _not_run(project, verdict)
-    if not verdict.in_time:
+    for name in verdict.left_out:
+        what = f"not checked: {name}: the project's own options leave it out"
+        command = f"pytest {shlex.quote(name)}"
+        yield Finding("CAS073", WARNING, _file(project, name), what, NEVER_ASKED, command)
+    if verdict.in_time:
+        for name in () if verdict.failure else verdict.unfinished:
+            what = f"not checked: {name}: pytest ended before it"
+            yield Finding("CAS073", WARNING, _file(project, name), what, NEVER_ASKED, "pytest")
+    else:
         yield from _not_in_time(project, verdict, seconds)
         what = f"all tests with recordings were run: {'; '.join(doubts)}"
         why = "nobody knows which of them the change reaches"
@@ -54,6 +63,10 @@ def unstaged(project: Project, found: Mapping[str, str], *, allowed: bool) -> It
         if why:
             place, what = _file(project, name), f"not checked: {why} without being staged"
             command = "git add what the commit needs, or git stash --keep-index"
+        elif not (project.staged.top / name).exists():
+            place = name
+            what = "not checked: it is staged, and not on disk"
+            command = f"git restore -- {shlex.quote(name)}"
         else:
             place = name
             what = "not checked: it has edits that are not staged, and these were run"
@@ -61,22 +74,38 @@ def unstaged(project: Project, found: Mapping[str, str], *, allowed: bool) -> It
         yield Finding("CAS075", severity, place, what, NEVER_ASKED, command)
 
 
+def restaged(project: Project) -> Finding:
+    """That tests changed what is staged, or which commit is checked out, while they ran."""
+    what = "a test changed what is staged, or committed, in the repository it is part of"
+    why = "what is committed now is not what was checked; a test needs a repository of its own"
+    command = "git diff --cached, then git restore --staged what a test added"
+    return Finding("CAS077", ERROR, project.folder or ".", what, why, command)
+
+
 def _missing(project: Project, results: Sequence[Result]) -> Iterator[Finding]:
     names = [result.test for result in results]
     files = list(dict.fromkeys(name.partition("::")[0] for name in names))
     said = " ".join(map(shlex.quote, names if len(names) <= 3 else files))
     where = f"cd {shlex.quote(project.folder)} && " if project.folder else ""
-    record = f"{where}pytest {said} --cas-llm=fallback, then git add {project.store}"
+    add = f"git add {_from_top(project)}"
+    record = f"{where}pytest {said} --cas-llm=fallback, then {add}"
     aside = bool(results) and bool(mirror.differing(project.staged, project.store or "."))
     for result in results:
         problem = result.problems[0]
         what = f"{result.test}: {problem['headline'].removeprefix('cas-llm: ')}"
         place = _file(project, result.test)
         if aside and _is_on_disk(project, str(problem["key"])):
-            command = f"git add {project.store}"
-            yield Finding("CAS071", ERROR, place, what, _UNSTAGED, command, (result.test,))
+            yield Finding("CAS071", ERROR, place, what, _UNSTAGED, add, (result.test,))
         else:
-            yield Finding("CAS070", ERROR, place, what, _cause(problem), record, (result.test,))
+            is_damaged = problem["kind"] == _UNREADABLE
+            command = f"{where}cas-llm verify --repair, then {add}" if is_damaged else record
+            yield Finding("CAS070", ERROR, place, what, _cause(problem), command, (result.test,))
+
+
+def _from_top(project: Project) -> str:
+    """The store as git finds it from the folder that the command before it has gone to."""
+    start = ":/" if project.folder else ""
+    return shlex.quote(f"{start}{project.store}")
 
 
 def _cause(problem: Mapping[str, Any]) -> str:

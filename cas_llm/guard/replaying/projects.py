@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,9 @@ from cas_llm.guard.staged import Change, Staged
 
 if TYPE_CHECKING:
     from cas_llm.config import Settings
+
+WITHIN = "CAS_LLM_GUARD"
+"""The variable that names the work tree whose tests are being checked, for what these start."""
 
 _STORE = "cache_store"
 
@@ -45,19 +48,27 @@ class Project:
 
 
 def touched(staged: Staged, environ: Mapping[str, str]) -> list[Project]:
-    """The projects that the changes of *staged* lie in; what lies in none is left out.
+    """The projects that the changes of *staged* may concern, with what changes in each.
+
+    Those that a change lies in, or whose store one does. All, at a push and where a change lies in
+    no project: their tests may use what lies beside them.
 
     Raises:
         ConfigError: a project's settings cannot be read.
 
     """
-    found: dict[str, list[Change]] = {}
+    found: dict[str | None, list[Change]] = {}
     known: dict[str, str | None] = {}
     for change in staged.changes:
         folder = _project_of(staged.top, change.path, known)
-        if folder is not None:
-            found.setdefault(folder, []).append(change)
-    return [opened(staged, folder, environ, changes) for folder, changes in found.items()]
+        found.setdefault(folder, []).append(change)
+    beside = found.pop(None, [])
+    projects = [opened(staged, at, environ, own) for at, own in found.items() if at is not None]
+    own_stores = {project.store for project in projects}
+    if beside or staged.is_push or staged.stores.keys() - own_stores:
+        there = {project.folder for project in projects}
+        projects += [one for one in all_of(staged, environ) if one.folder not in there]
+    return [_with_store(project) for project in projects]
 
 
 def all_of(staged: Staged, environ: Mapping[str, str]) -> list[Project]:
@@ -69,13 +80,16 @@ def all_of(staged: Staged, environ: Mapping[str, str]) -> list[Project]:
     """
     found: dict[str, None] = {}
     known: dict[str, str | None] = {}
-    for path in staged.files("."):
-        if path.endswith("/format"):
-            store = os.path.dirname(path)  # noqa: PTH120 - texts of git
-            folder = _project_of(staged.top, store, known)
+    files = staged.files(".")
+    for path in files:
+        place, _, name = path.rpartition("/")
+        if name in {"format", "pyproject.toml"}:
+            # A store's project lies above it, unless another one names it.
+            folder = _project_of(staged.top, place if name == "format" else path, known)
             if folder is not None:
                 found[folder] = None
-    return [opened(staged, folder, environ) for folder in found]
+    projects = [opened(staged, folder, environ) for folder in found]
+    return [one for one in projects if one.store and f"{one.store}/format" in files]
 
 
 def opened(
@@ -86,6 +100,14 @@ def opened(
 
     settings = config.load(staged.top / folder, environ)
     return Project(staged, folder, tuple(changes), settings=settings)
+
+
+def _with_store(project: Project) -> Project:
+    """*project* with the changes of its store, wherever that lies."""
+    there = set(project.changes)
+    more = project.staged.stores.get(project.store or "", ())
+    changes = (*project.changes, *(one for one in more if one not in there))
+    return replace(project, changes=changes)
 
 
 def _project_of(top: Path, path: str, known: dict[str, str | None]) -> str | None:

@@ -47,13 +47,13 @@ class Reach:
         """The tests that see one of the files at *paths*, whatever is in them."""
         return self._of(dict.fromkeys(paths), tree=None)
 
-    def asking(self, keys: frozenset[str]) -> frozenset[str]:
-        """The tests that were seen to ask for one of *keys*."""
+    def asking(self, names: frozenset[str]) -> frozenset[str]:
+        """The tests that were seen to use one of the keys and digests *names*."""
         return frozenset(
             name
             for log in self._logs
             for name, test in log.llm_tests().items()
-            if not keys.isdisjoint(key for key, _ in test.used)
+            if any(not names.isdisjoint(one) for one in test.used)
         )
 
     def everybody(self) -> frozenset[str]:

@@ -56,7 +56,8 @@ class Selector:
         *reach* knows of tests that are served what others recorded.
         """
         tapes = [change for change in self._in_store() if self._is_tape(change.path)]
-        chosen = self.of_scopes(self._scopes(tapes))
+        changed = self._changed(tapes)
+        chosen = self._of_tapes(changed, reach)
         names: set[str] = set()
         for change in self._in_store():
             name = self._name(change.path)
@@ -67,12 +68,12 @@ class Selector:
                     # What names a part is known to other recordings only.
                     return chosen | self.everything(reach)
                 names |= _digests(name)
-        return chosen | self.of_scopes([*self._served(names), *reach.asking(frozenset(names))])
+        chosen |= self._of_tapes(self._served(names), reach)
+        return chosen | self.of_scopes(reach.asking(frozenset(names)))
 
     def everything(self, reach: Reach) -> Chosen:
         """All tests that are known to use recordings: by a tape, or by what *reach* has seen."""
-        taped = (one.scope for one in self._tapes.values())
-        return self.of_scopes([*taped, *reach.everybody()])
+        return self._of_tapes(self._tapes.values(), reach) | self.of_scopes(reach.everybody())
 
     def of_scopes(self, scopes: Iterable[str]) -> Chosen:
         """The tests that the *scopes* of tapes stand for, a fixture's by who asks for it."""
@@ -81,11 +82,14 @@ class Selector:
             where, _, name = scope.partition("::")
             if not name or scope.startswith(_BLOCK):
                 continue
-            seen = self._place(where) or self.project.path
-            if seen.name == "conftest.py":
-                seen = seen.parent
-            fixture = name.rpartition("::")[2].partition("[")[0]
-            chosen |= Chosen(tests=frozenset({scope}), fixtures=frozenset({(fixture, seen)}))
+            places = self._places(where)
+            seen = {one.parent if one.name == "conftest.py" else one for one in places}
+            fixture = _bare(name).rpartition("::")[2]
+            chosen |= Chosen(
+                tests=frozenset({scope}),
+                parts=frozenset((place, name) for place in places if place.suffix == ".py"),
+                fixtures=frozenset((fixture, place) for place in seen or {self.project.path}),
+            )
         return chosen
 
     def places(self, chosen: Chosen) -> list[Path]:
@@ -93,13 +97,14 @@ class Selector:
         found = {*chosen.files, *chosen.folders, *(path for path, _ in chosen.parts)}
         for scope in chosen.tests:
             where, _, name = scope.partition("::")
-            place = self._place(where)
-            if place is not None:
-                found.add(place.parent if place.name == "conftest.py" else place)
-            elif not name.rpartition("::")[2].startswith("test"):
+            places = self._places(where)
+            found |= {one.parent if one.name == "conftest.py" else one for one in places}
+            if not places and not _bare(name).rpartition("::")[2].startswith("test"):
                 # A plugin's fixture: anybody may ask for it. A test without a file is gone.
                 found.add(self.project.path)
-        return sorted(found)
+        # What is collected with its folder, or is a fixture's own file.
+        names = {one.parent if one.name == "conftest.py" else one for one in found}
+        return sorted(one for one in names if not names.intersection(one.parents))
 
     # -- files ---------------------------------------------------------------------------------
 
@@ -126,12 +131,42 @@ class Selector:
             return Chosen(files=frozenset({path}))
         return Chosen(parts=frozenset((path, name) for name in tests))
 
-    def _place(self, where: str) -> Path | None:
-        """The file that pytest calls *where*: relative to its root, which may be any of these."""
+    def _places(self, where: str) -> list[Path]:
+        """The files that pytest may call *where*: relative to its root, which may be any folder."""
         for folder in (self.project.path, self._staged.top):
             if (folder / where).exists():
-                return folder / where
-        return None
+                return [folder / where]
+        start = f"{self.project.folder}/" if self.project.folder else ""
+        paths = self._by_name.get(where.rpartition("/")[2], ())
+        ends = (path for path in paths if f"/{path}".endswith(f"/{where}"))
+        return [self._staged.top / path for path in ends if path.startswith(start)]
+
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        """All staged files, by their paths below the top."""
+        return self._staged.files(".")
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, list[str]]:
+        """The staged files by their last names."""
+        found: dict[str, list[str]] = {}
+        for path in self.names:
+            found.setdefault(path.rpartition("/")[2], []).append(path)
+        return found
+
+    def _of_tapes(self, tapes: Iterable[Tape], reach: Reach) -> Chosen:
+        """The tests that *tapes* are of, those that are known to enter a named block among them.
+
+        Where nobody knows who enters it, all there are.
+        """
+        scopes, keys = set(), set()
+        for one in tapes:
+            scopes.add(one.scope)
+            keys |= {turn.key for turn in one.turns} if one.scope.startswith(_BLOCK) else set()
+        entering = self.of_scopes(reach.asking(frozenset(keys)))
+        if keys and not entering:
+            return Chosen(folders=frozenset({self.project.path}))
+        return self.of_scopes(scopes) | entering
 
     # -- recordings ----------------------------------------------------------------------------
 
@@ -148,24 +183,31 @@ class Selector:
                 found[blobs[blob]] = one
         return found
 
-    def _scopes(self, changes: Iterable[Change]) -> set[str]:
-        blobs = {change.new or change.old: change.path for change in changes}
+    def _changed(self, changes: Iterable[Change]) -> list[Tape]:
+        """The tapes before and after *changes*, of those that can be read."""
+        # The one before, too: a tape that is damaged no longer says whose it is.
+        blobs = {blob: one.path for one in changes for blob in (one.old, one.new) if blob}
         found = (_decoded(data, blobs[blob]) for blob, data in self._staged.contents(blobs))
-        return {one.scope for one in found if one is not None}
+        return [one for one in found if one is not None]
 
-    def _served(self, names: set[str]) -> Iterator[str]:
-        """The scopes whose tapes name one of the keys and digests *names*."""
+    def _served(self, names: set[str]) -> Iterator[Tape]:
+        """The tapes that name one of the keys and digests *names*."""
         if not names:
             return
         for one in self._tapes.values():
             if not names.isdisjoint(_DIGEST.findall(one.data.decode("ascii", "replace"))):
-                yield one.scope
+                yield one
 
     def _name(self, path: str) -> str:
         return path.removeprefix(f"{self._store}/")
 
     def _is_tape(self, path: str) -> bool:
         return _is_tape_name(self._name(path))
+
+
+def _bare(name: str) -> str:
+    """The name of a test without its parameters."""
+    return name.partition("[")[0]
 
 
 def _own_patterns(project: Path) -> tuple[str, ...]:

@@ -76,12 +76,14 @@ class Verdict:
     """What a trial found out.
 
     `broken` are files that could not be collected, with the reason; `unfinished` the tests that
-    the time did not suffice for; `failure` what pytest said where it did not run at all.
+    the time did not suffice for, or that pytest did not come to; `left_out` those that the
+    project's own options did not let in; `failure` what pytest said where it did not run at all.
     """
 
     results: tuple[Result, ...] = ()
     broken: Mapping[str, str] = field(default_factory=dict)
     unfinished: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     collected: bool = False
     in_time: bool = True
     failure: str = ""
@@ -103,16 +105,24 @@ def run(
     with tempfile.TemporaryDirectory(prefix="cas-llm-trial-") as place:
         folder = Path(place)
         (folder / "chosen.json").write_text(json.dumps(chosen.document()), "utf-8")
-        words = _command(folder, store, places)
+        words = _command(folder, store, {_argument(place, project) for place in places})
         output = folder / "output.txt"
         code = _within(seconds, words, project, _environment(environ, folder), output)
         return _verdict(folder / "results.jsonl", code, output)
 
 
-def _command(folder: Path, store: Path, places: Iterable[Path]) -> list[str]:
+def _argument(place: Path, project: Path) -> str:
+    """What pytest is told of *place*: it takes a bracket in a path for a test's parameters."""
+    path, bracket, _ = os.path.relpath(place, project).partition("[")
+    return os.path.dirname(path) or "." if bracket else path  # noqa: PTH120 - texts of pytest
+
+
+def _command(folder: Path, store: Path, places: Iterable[str]) -> list[str]:
     words = [sys.executable, "-m", "pytest", *_plugins(), "-q", "--maxfail=0"]
-    words += ["--cas-llm=replay", f"--cas-llm-store={store}", "-o", f"cache_dir={folder}/cache"]
-    return [*words, "--", *map(str, places)]
+    words += ["--cas-llm=replay", f"--cas-llm-store={store}"]
+    # What pytest and the tests leave behind goes with the folder.
+    words += ["-o", f"cache_dir={folder}/cache", f"--basetemp={folder}/tests"]
+    return [*words, "--", *sorted(places)]
 
 
 def _plugins() -> tuple[str, ...]:
@@ -178,7 +188,9 @@ def _verdict(results: Path, code: int | None, output: Path) -> Verdict:
     }
     found = [line["collected"] for line in lines if "collected" in line]
     left = [name for names in found for name in names if name not in done]
+    left_out = tuple(name for line in lines for name in line.get("left_out", ()))
     broken = {line["broken"]: line["text"] for line in lines if "broken" in line}
     ran = code is None or code in {0, 1, _NO_TESTS} or bool(broken)
     said = "" if ran else output.read_text("utf-8", "replace")[-2000:]
-    return Verdict(tuple(done.values()), broken, tuple(left), bool(found), code is not None, said)
+    in_time, ended = code is not None, tuple(done.values())
+    return Verdict(ended, broken, tuple(left), left_out, bool(found), in_time, said)
