@@ -64,6 +64,26 @@ def test_the_smallest_difference_wins(desk):
     assert len(problem.nearest.differences) == 1
 
 
+def test_another_api_is_further_away_than_other_words(desk):
+    """What was asked of somebody else is seldom what was meant."""
+    made = desk("replay")
+    away = "https://openrouter.ai/api/v1/chat/completions"
+    lay_tape(made, NAME, [(chat("near", url=away), "1")])
+    lay_shared(made, chat("far", temperature=0.5, top_p=0.1, seed=1), "x")
+    problem = miss(made, chat("near"))
+    assert problem.nearest.key == key_of(made, chat("far", temperature=0.5, top_p=0.1, seed=1))
+
+
+def test_what_was_recorded_on_this_machine_says_how_to_replay_it(desk):
+    """The same words asked of the real provider are another request: its base URL is missing."""
+    made = desk("replay")
+    here = "http://127.0.0.1:11434/v1/chat/completions"
+    lay_tape(made, NAME, [(chat("hi", url=here), "1")])
+    text = explain(miss(made, chat("hi")))
+    assert 'api   "openai@loopback" -> "openai"' in text
+    assert "recorded from a server on this machine; to replay it, set OPENAI_BASE_URL" in text
+
+
 def test_more_than_three_differences_are_counted(desk):
     """The rest is a command away."""
     made = desk("replay")
