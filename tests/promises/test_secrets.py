@@ -212,7 +212,7 @@ def check_splits(recorder, grammar, seeds, kinds):
     for number, kind in enumerate(kinds):
         cuts = cuts_of(recorder, grammar, seeds(number))
         body = stream(DELTAS[kind], cuts)
-        request = chat(f"{grammar} {kind}", stream=True)
+        request = chat(f"{grammar} {kind} {number}", stream=True)
         scope = scope_for(number)
         ask(desk, request, scope, Response(200, EVENTS, body), pieces=1 + 13 * number)
         if number % 3 == 0:
