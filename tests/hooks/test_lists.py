@@ -109,6 +109,8 @@ def test_a_program_does_not_stand_in_for_a_standard_module(tmp_path: Path) -> No
     program.write_text(text)
     package = tmp_path / "cas_llm" / "hook.py"
     package.parent.mkdir()
+    # Whole, so that one that is installed does not come before it.
+    (package.parent / "__init__.py").touch()
     package.write_text("def main(_):\n    import secrets\n    return len(secrets.token_hex(3))\n")
     done = subprocess.run([sys.executable, str(program)], capture_output=True, check=False)
     assert done.returncode == 6, done.stderr

@@ -58,6 +58,8 @@ def test_a_run_that_stops_early_says_so(inner):
     """At -x, at Ctrl-C, and where the whole process is killed; never half a file."""
     inner.tests("""
         import os, signal
+        # A shell's background job, and its children, are told to ignore it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         def test_one(): ask("one")
         def test_two(): os.kill(os.getpid(), int(os.environ.get("SIGNAL", 0)))
     """)

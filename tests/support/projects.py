@@ -146,8 +146,11 @@ class Project:
     def environment(self) -> dict[str, str]:
         """All that a child knows of the world."""
         passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        # The tests' own Python first, whichever environment is active where they were started.
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         return {
             **passed_on,
+            "PATH": path,
             "HOME": str(self.home),
             "PYTHONPATH": os.pathsep.join((str(OFFLINE), str(TREE))),
             # A clean work tree must stay clean: no bytecode folders.
