@@ -28,6 +28,7 @@ def test_a_prompt_in_the_apps_code_is_let_through_at_the_commit_and_blocked_at_t
     refused = guarded.hook("replayable", **pushed(guarded))
     assert refused.code == 1
     assert "tests/test_one.py::test_greets: not recorded" in refused.stdout
+    assert "--cas-llm=fallback, then git add cache_store, then git commit" in refused.stdout
     assert "test_waves" not in refused.stdout
 
 

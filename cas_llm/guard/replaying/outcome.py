@@ -87,7 +87,9 @@ def _missing(project: Project, results: Sequence[Result]) -> Iterator[Finding]:
     files = list(dict.fromkeys(name.partition("::")[0] for name in names))
     said = " ".join(map(shlex.quote, names if len(names) <= 3 else files))
     where = f"cd {shlex.quote(project.folder)} && " if project.folder else ""
-    add = f"git add {_from_top(project)}"
+    # What is pushed is committed already.
+    commit = ", then git commit" if project.staged.is_push else ""
+    add = f"git add {_from_top(project)}{commit}"
     record = f"{where}pytest {said} --cas-llm=fallback, then {add}"
     aside = bool(results) and bool(mirror.differing(project.staged, project.store or "."))
     for result in results:
