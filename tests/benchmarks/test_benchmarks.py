@@ -142,6 +142,7 @@ def test_a_request_that_is_in_no_store_is_a_miss_that_counts(bench, tmp_path):
         held.close()
 
 
+@pytest.mark.slow
 def test_variants_take_turns_in_processes_of_their_own(bench, tiny, tmp_path):
     """Two workers are asked round by round, and neither reaches an upstream."""
     measuring = bench("measuring")

@@ -94,6 +94,7 @@ def test_a_shallow_clone_is_not_pruned(inner: Inner) -> None:
     assert "shallow" in refused.stderr or "Nothing to take out" in refused.stdout
 
 
+@pytest.mark.slow
 def test_more_than_half_goes_only_when_it_is_meant(inner: Inner) -> None:
     """A deleted test folder is more often a mistake than meant."""
     inner.tests("def test_other():\n    ask('other')\n")
@@ -177,6 +178,7 @@ def test_a_module_that_skips_itself_keeps_its_recordings(inner: Inner) -> None:
     assert reasons(inner) == {}
 
 
+@pytest.mark.slow
 def test_workers_are_one_complete_run(inner: Inner) -> None:
     """What each of them ran counts together, and a removed test is gone."""
     inner.tests(SUITE.replace("def test_two", "def left_out") + "    def test_x(): pass\n")

@@ -397,6 +397,7 @@ def test_where_git_is_missing_it_is_one_clear_error(shop, monkeypatch):
     assert "no key and no test" in shop.says("restore", NAME, code=1)[1]
 
 
+@pytest.mark.slow
 def test_pytest_and_explain_name_the_commit_and_the_command_mends_it(project, provider):
     """From the red test to the green one, as a person types it."""
     suite = Inner(project, provider).tests("def test_one():\n    ask('one')\n")

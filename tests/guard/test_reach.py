@@ -103,6 +103,7 @@ def test_odd_file_names_are_no_obstacle(guarded, name: str):
     assert guarded.codes("replayable") == ["CAS070"]
 
 
+@pytest.mark.slow
 def test_a_work_tree_beside_the_first_one_is_checked_by_its_own_index(guarded, tmp_path: Path):
     """`git worktree`: the git directory is elsewhere, the files and the index are its own."""
     guarded.project.git("worktree", "add", "-q", "../second", "-b", "second")

@@ -124,7 +124,7 @@ CASES = [
     # What is edited.
     Case("a prompt in a test", edited_test, "CAS070", (THANKS, BOB, RECORD), slow=False),
     Case("that prompt, recorded and not staged", recorded_and_not_staged, "CAS071", (ADD,)),
-    Case("that prompt, recorded and staged", recorded_and_staged, passes=True, slow=False),
+    Case("that prompt, recorded and staged", recorded_and_staged, passes=True),
     Case("a prompt in the app: a push's matter", edited_app, passes=True),
     Case("a prompt in a template: a push's matter", edited_template, passes=True),
     Case("a text that no test sees", edited_notes, passes=True),

@@ -169,6 +169,7 @@ def test_a_store_on_the_command_line_lies_where_the_command_was_typed(inner):
     assert not (inner.project.path / "cache_store").exists()
 
 
+@pytest.mark.slow
 def test_a_test_with_another_tools_vcr_marker_is_left_alone_unless_told(inner, provider):
     """`vcr = "replace"` takes it over."""
     inner.tests("@pytest.mark.vcr\ndef test_theirs(): ask('one')")

@@ -54,6 +54,7 @@ def test_a_secret_in_a_tests_name_is_in_no_report(inner):
     inner.run(f"--cas-llm-from={place}", env={"SERVICE_TOKEN": secret}, failed=2)
 
 
+@pytest.mark.slow
 def test_a_run_that_stops_early_says_so(inner):
     """At -x, at Ctrl-C, and where the whole process is killed; never half a file."""
     inner.tests("""

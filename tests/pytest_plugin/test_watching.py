@@ -334,6 +334,7 @@ def test_a_log_that_cannot_be_written_fails_no_test(inner):
     assert list((place / "runs").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_part_of_the_tests_leaves_the_others_as_they_were(inner):
     """But for those that depend on a file which was edited since."""
     inner.project.file("app.py", "WORD = 'a'\n").file("other.py", "WORD = 'b'\n")
