@@ -12,15 +12,23 @@ import time
 from dataclasses import replace
 
 from cas_llm.config import Rank, Settings, read_option
-from cas_llm.errors import ConfigError, SecretFound, StoreError
+from cas_llm.errors import ConfigError, StoreError
 from cas_llm.keys import Rules, key_record, normaliser
 from cas_llm.modes import Act, Mode, decide
 from cas_llm.providers import PYTHON, identify, provider_for
-from cas_llm.session import counting, keeping, lookup, misses, policy, refusals, telemetry
-from cas_llm.session.actions import Action, Forward, Mark, Pass, Serve, Wait
+from cas_llm.session import (
+    counting,
+    forwarding,
+    keeping,
+    lookup,
+    misses,
+    policy,
+    refusals,
+    telemetry,
+)
+from cas_llm.session.actions import Action, Mark, Pass, Serve, Wait
 from cas_llm.session.asked import Asked
 from cas_llm.session.lookup import Absent, Found
-from cas_llm.session.recorder import Heard, Recorder
 from cas_llm.session.runtime import Runtime
 from cas_llm.session.scopes import Kind, Scope
 from cas_llm.store import Answer
@@ -102,7 +110,11 @@ class Session:
             return self._serve(asked, Found("", 1), mock)
         if refused is not None:
             return self._unwritable(asked, refused)
-        return self._decide(asked) if number else self._unstored(asked)
+        return (
+            self._decide(asked)
+            if number
+            else forwarding.unstored(asked, self.settings, self.runtime)
+        )
 
     def begin_call(self, request: Request, scope: Scope, *, anew: bool = False) -> Action:
         """What to do with a call of a function, in the form `cas_llm.functions` gives it.
@@ -112,12 +124,14 @@ class Session:
         """
         asked = self._called(request, scope)
         if asked.mode is Mode.DISABLED:
-            return self._unstored(asked)
+            return forwarding.unstored(asked, self.settings, self.runtime)
         if not anew:
             return self._decide(asked)
         if scope.kind is Kind.SHARED:
             self.runtime.begin_take(asked.key)
-        return self._forward(asked._replace(mode=Mode.CAPTURE), flight="")
+        return forwarding.forward(
+            asked._replace(mode=Mode.CAPTURE), "", self.settings, self.runtime
+        )
 
     def peek(self, request: Request, scope: Scope) -> Response | None:
         """The recorded answer to a call of a function, if there is one; never refuses."""
@@ -187,7 +201,7 @@ class Session:
             if fresh and asked.scope.staged and not found.pending:
                 self._wait_too(asked, found)
         counting.hit(asked, found, answer, self.runtime)
-        self._follow(response)
+        forwarding.follow(response, self.runtime)
         return Serve(
             replayable(response),
             Mark("hit", asked.key, found.digest, found.ordinal),
@@ -232,18 +246,7 @@ class Session:
         if found is not None:
             runtime.land(flight)
             return self._decide(asked)
-        return self._forward(asked, flight)
-
-    def _forward(self, asked: Asked, flight: str) -> Forward:
-        recorder = Recorder(
-            asked.provider,
-            store=lambda heard: self._heard(asked, heard, flight),
-            give_up=lambda error: self._gave_up(asked, flight, error),
-            owner=asked.scope,
-        )
-        if flight:
-            self.runtime.recorders[flight] = recorder
-        return Forward(recorder, asked.key)
+        return forwarding.forward(asked, flight, self.settings, self.runtime)
 
     def _find_quietly(self, asked: Asked) -> Found | None:
         try:
@@ -262,45 +265,6 @@ class Session:
             return f"{asked.key}.{number}"
         return asked.key
 
-    def _heard(self, asked: Asked, heard: Heard, flight: str) -> None:
-        run, settings = self.runtime.run, self.settings
-        status = heard.response.status
-        cost, digest = None, ""
-        try:
-            if _is_wanted(status, settings.record_errors):
-                redactor = self.runtime.redactor(settings, asked.request)
-                kept = keeping.keep(asked, heard, self.runtime, redactor)
-                number = kept.answer.ordinal
-                keeping.note(asked, kept.digest, number, kept.answer, self.runtime, fresh=True)
-                cost, digest = kept.cost, kept.digest
-            else:
-                asked.scope.give_back(run, asked.key, asked.number)
-                cost = 0.0
-        except (SecretFound, StoreError, OSError) as error:
-            kind = misses.SECRET if isinstance(error, SecretFound) else misses.NOT_STORED
-            asked.scope.give_back(run, asked.key, asked.number)
-            refusals.trouble(asked, kind, self.runtime, detail=str(error))
-        finally:
-            self.runtime.land(flight)
-        self._follow(heard.response)
-        counting.live(asked, heard, self.runtime, cost=cost, digest=digest)
-
-    def _gave_up(self, asked: Asked, flight: str, _error: BaseException | None) -> None:
-        asked.scope.give_back(self.runtime.run, asked.key, asked.number)
-        self.runtime.land(flight)
-
-    def _unstored(self, asked: Asked) -> Action:
-        refusal = refusals.barred(asked, self.settings, self.runtime)
-        if refusal is not None:
-            return refusal
-
-        def heard(response: Heard) -> None:
-            kind = response.response.header("content-type")
-            _, cost = keeping.cost_of(asked, asked.provider.message(response.response.body, kind))
-            counting.live(asked, response, self.runtime, cost=cost)
-
-        return Forward(Recorder(asked.provider, store=heard, give_up=lambda _error: None))
-
     def _mode(self, request: Request, scope: Scope) -> Mode:
         asked_for = request.header(policy.MODE_HEADER)
         settings = self.settings
@@ -315,13 +279,6 @@ class Session:
             rules = Rules(normalise=self.settings.normalise, namespace=namespace)
             self._rules[namespace] = rules
         return rules
-
-    def _follow(self, response: Response) -> None:
-        """Let the host a redirect leads to count: its hops belong to their request."""
-        if 300 <= response.status < 400:
-            target = Request("GET", response.header("location"))
-            if target.host:
-                self.runtime.matched.add(policy.netloc(target))
 
 
 def replayable(response: Response) -> Response:
@@ -348,7 +305,3 @@ def _repeat(request: Request) -> str:
 
 def _usual(mode: Mode, scope: Scope) -> str:
     return "each" if mode is Mode.CAPTURE and scope.kind is not Kind.SHARED else "once"
-
-
-def _is_wanted(status: int, record_errors: frozenset[int] | str) -> bool:
-    return status < 400 or record_errors == "all" or status in record_errors
