@@ -14,6 +14,7 @@ def test_an_id_is_what_git_says(tmp_path, form):
         ["git", "init", "-q", f"--object-format={form}", str(tmp_path)], check=False
     )
     if done.returncode:
+        # Git before 2.29 makes repositories with SHA-1 only.
         pytest.skip("this git knows no such hash")
     file = tmp_path / "a.txt"
     file.write_bytes(b"a\nb\r\n\xff")

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -91,12 +90,6 @@ def tree(tmp_path_factory) -> Iterator[Tree]:
     return Tree(tmp_path_factory.mktemp("neighbours"))
 
 
-def needs(module: str) -> None:
-    package = module.replace(":", ".").partition(".")[0]
-    if find_spec(package) is None:
-        pytest.skip(f"{package} is not installed")
-
-
 FIXERS = {
     "end-of-file-fixer": ("pre_commit_hooks.end_of_file_fixer", ()),
     "trailing-whitespace": ("pre_commit_hooks.trailing_whitespace_fixer", ()),
@@ -109,7 +102,6 @@ FIXERS = {
 def test_what_cas_llm_lays_out_is_a_fixed_point(tree: Tree, name: str) -> None:
     """The four common fixers find nothing in requests, answers, tapes and the store's own files."""
     module, arguments = FIXERS[name]
-    needs(module)
     names = [*tree.files(".json", ".md", "format", ".gitignore", ".gitattributes")]
     assert len(names) > 25
     assert tree.run(module, *arguments, *names) == (0, "")
@@ -120,7 +112,6 @@ def test_what_cas_llm_lays_out_is_a_fixed_point(tree: Tree, name: str) -> None:
 def test_a_prompt_is_no_fixed_point(tree: Tree, name: str) -> None:
     """A text part is a prompt byte for byte, which a fixer would rewrite: so it is kept away."""
     module, arguments = FIXERS[name]
-    needs(module)
     code, _said = tree.run(module, *arguments, *tree.files(".txt"))
     assert (code, bool(tree.changed)) == (1, True)
     assert (NEIGHBOURS[name].does, NEIGHBOURS[name].kinds) == ("would rewrite", ("prompt",))
@@ -140,7 +131,6 @@ REWRITERS = {
 def test_a_rewriter_changes_recordings(tree: Tree, name: str) -> None:
     """What `init` keeps away because it rewrites does rewrite."""
     module, arguments, ends = REWRITERS[name]
-    needs(module)
     tree.run(module, *arguments, *tree.files(*ends))
     assert tree.changed
     assert name in NEIGHBOURS
@@ -162,7 +152,6 @@ REFUSERS = {
 def test_a_refuser_blocks_recordings_and_changes_none(tree: Tree, name: str) -> None:
     """What `init` keeps away because it refuses does refuse."""
     module, arguments, ends = REFUSERS[name]
-    needs(module)
     code, said = tree.run(module, *arguments, *tree.files(*ends))
     assert code > 0
     assert "cache_store/" in said
@@ -181,7 +170,6 @@ HARMLESS = {
 @pytest.mark.parametrize("module", HARMLESS)
 def test_a_harmless_neighbour_may_look(tree: Tree, module: str) -> None:
     """What passes over a store as it is needs no exclude:, and gets none."""
-    needs("pre_commit_hooks")
     code, said = tree.run(f"pre_commit_hooks.{module}", *tree.files(*HARMLESS[module]))
     assert (code, tree.changed) == (0, []), said
     assert module.replace("_", "-") not in NEIGHBOURS

@@ -82,6 +82,7 @@ def running(ada: Person) -> list[str]:
     return found
 
 
+# What still runs in the project is told by /proc alone, which only Linux has.
 @pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks at /proc")
 @pytest.mark.parametrize(
     ("number", "is_another"),
