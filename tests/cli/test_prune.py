@@ -84,6 +84,7 @@ def test_only_the_default_branch_is_pruned_unless_it_is_meant(inner: Inner) -> N
     assert "--apply will refuse" in inner.project.cas_llm("prune").stdout
 
 
+@pytest.mark.slow
 def test_a_shallow_clone_is_not_pruned(inner: Inner) -> None:
     """It does not know what other branches need."""
     recapture(inner)
@@ -131,6 +132,7 @@ def test_the_recordings_of_a_test_that_is_gone_go_after_a_complete_run(inner: In
     assert reasons(inner) == {"test_two": GONE}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "narrow",
     [
@@ -150,6 +152,7 @@ def test_a_run_of_some_tests_makes_nothing_stale(inner: Inner, narrow: tuple[str
     assert reasons(inner) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["skip", "xfail(run=False)"])
 def test_a_skipped_test_keeps_its_recordings(inner: Inner, how: str) -> None:
     """Those of a fixture that it alone asks for as well."""
@@ -170,6 +173,7 @@ def test_a_skipped_test_keeps_its_recordings(inner: Inner, how: str) -> None:
     assert reasons(inner) == {}
 
 
+@pytest.mark.slow
 def test_a_module_that_skips_itself_keeps_its_recordings(inner: Inner) -> None:
     """Its tests are not even collected, and are there all the same."""
     inner.tests("def test_other():\n    pass\n", "tests/test_other.py")
@@ -194,6 +198,7 @@ def test_what_a_recent_branch_uses_stays(inner: Inner) -> None:
     assert reasons(inner, "--keep-days", "0") == {"test_one": SUPERSEDED}
 
 
+@pytest.mark.slow
 def test_a_tape_that_came_after_the_last_run_is_not_judged_by_it(inner: Inner) -> None:
     """Another branch recorded the test's new text; here nobody has run it yet."""
     inner.project.git("checkout", "-q", "-b", "other")

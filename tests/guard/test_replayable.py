@@ -85,6 +85,7 @@ def test_a_test_that_fails_for_another_reason_is_not_called_checked(guarded):
     assert "assert 1 == 2" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_test_that_runs_git_leaves_the_users_commit_alone(guarded):
     """The variables of the commit are not handed on: its own repository is where it writes."""
     guarded.project.file(

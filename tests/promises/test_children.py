@@ -99,6 +99,7 @@ def test_the_tape_of_a_block_holds_its_childrens_calls(run, store, provider):
     assert provider.count == 3
 
 
+@pytest.mark.slow
 @ways
 def test_a_request_repeated_in_four_children_has_four_ordinals(run, store, provider):
     """Each child's is one of the four, and on replay four distinct answers come back."""
@@ -115,6 +116,7 @@ def test_a_request_repeated_in_four_children_has_four_ordinals(run, store, provi
     assert provider.count == 4
 
 
+@pytest.mark.slow
 @ways
 def test_capture_in_children_numbers_repetitions(run, store, provider):
     """In CAPTURE inside a named block `each` is the default, in children as in the parent."""

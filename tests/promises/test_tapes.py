@@ -4,12 +4,13 @@ What single tests recorded is merged in `test_merges`, by the hundred and in one
 """
 
 import pytest
+from support.extent import extent
 from support.inner import FALLBACK, Inner
 from support.projects import Project
 
 COUNTS = [
-    pytest.param(6, id="6 orders"),
-    pytest.param(200, id="200 orders", marks=pytest.mark.slow),
+    pytest.param(3, id="a few orders"),
+    pytest.param(extent(60, 200), id="many orders", marks=pytest.mark.slow),
 ]
 
 

@@ -503,6 +503,7 @@ def test_eight_equal_misses_in_processes_make_one_call(project, provider, store)
     assert provider.count == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("related", [True, False], ids=["children", "strangers"])
 def test_four_processes_of_ten_calls_leave_forty_answers(project, provider, store, related):
     """Nobody loses an answer, whether the processes are of one run or know nothing of another."""

@@ -6,6 +6,7 @@ from support.inner import summary_of
 ONE = "def test_one(): ask('one')"
 
 
+@pytest.mark.slow
 def test_a_mode_is_taken_from_the_flag_then_the_environment_then_the_marker_then_the_table(inner):
     """The run says what it wants, code states the default."""
     inner.tests(

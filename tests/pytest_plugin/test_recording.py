@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import pytest
 from support.answers import answer
 from support.inner import CAPTURE, FALLBACK, summary_of
 from support.provider import Reply
@@ -93,6 +94,7 @@ def steady(received):
     return Reply.of(body)
 
 
+@pytest.mark.slow
 def test_capturing_the_same_words_under_new_ids_adds_nothing(inner):
     """Ids, times and fingerprints are noise; a changed word is not."""
     inner.provider.script(steady)
@@ -145,6 +147,7 @@ def test_two_branches_takes_of_one_test_are_reported_as_a_tie(inner):
     assert project.status == ""
 
 
+@pytest.mark.slow
 def test_a_fixture_that_two_branches_recorded_is_reported_as_a_tie(inner):
     """Also where it makes the test of one branch miss: the tie is why."""
     project = inner.tests(

@@ -45,6 +45,7 @@ def test_workers_are_one_run(inner):
     assert inner.provider.count == 7
 
 
+@pytest.mark.slow
 def test_workers_share_one_purse_and_one_list_of_causes(inner):
     """Misses of all workers are grouped together."""
     inner.tests(SUITE.replace("{persona}", "x").replace(", persona", ""))
@@ -88,6 +89,7 @@ def test_workers_report_though_only_a_marker_asked(inner):
     assert "new: 1 recording in 1 test" in said
 
 
+@pytest.mark.slow
 def test_explain_tells_the_last_runs_misses(inner):
     """With workers, too; a run without misses takes them away."""
     inner.tests("def test_one(): ask('one')").record(passed=1)

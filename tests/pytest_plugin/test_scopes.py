@@ -36,6 +36,7 @@ def test_each_parameter_is_a_test_of_its_own(inner):
     replays(inner, passed=8)
 
 
+@pytest.mark.slow
 def test_tests_with_one_id_have_a_tape_each(inner):
     """The second of equal ids is counted as the second."""
     inner.tests("NUMBERS = iter('ab')\ndef test_it(): ask('say ' + next(NUMBERS))")
@@ -89,6 +90,7 @@ def test_a_wider_fixture_is_a_scope_of_its_own(inner):
     assert inner.provider.count == calls
 
 
+@pytest.mark.slow
 def test_capturing_some_tests_keeps_what_a_wider_fixture_recorded(inner):
     """The tests left out quote the fixture's answer; a run of all tests asks it anew."""
     text = """
@@ -170,6 +172,7 @@ def test_async_tests_and_fixtures_are_scopes_too(inner):
     replays(inner, plugins=("pytest_asyncio.plugin",), passed=2)
 
 
+@pytest.mark.slow
 def test_anyio_tests_are_scopes_on_either_back_end(inner):
     """asyncio and trio, each a test of its own."""
     inner.tests(
@@ -293,6 +296,7 @@ CHILD = """
 """
 
 
+@pytest.mark.slow
 def test_a_childs_requests_are_on_the_tape_of_the_test_that_started_it(children):
     """Programs and forks alike; what they miss fails the test."""
     children.tests(CHILD)
