@@ -25,13 +25,14 @@ _INDEX = re.compile(r"\[\d+\]")
 _WORD = re.compile(r"\w")
 _LONGEST_WORD = 24  # past this it is no word but an id or base64, and may be cut
 _EPOCH = 10**9, 10**11
-_VOLATILE = (
+VOLATILE: Final = (
     ("uuid", UUID),
     ("time", TIME),
     ("path", re.compile(r"(?<![\w/])(?:/(?:[\w.+~-]+/)+[\w.+~-]*|[A-Za-z]:\\[\w.\\+~-]+)")),
     ("port", re.compile(r"(?<=localhost:)\d+|(?<=127\.0\.0\.1:)\d+|(?<=\[::1\]:)\d+")),
-    ("counter", re.compile(r"(?<![\w.])(?:[A-Za-z]+[-_#])?\d+(?![\w.])|(?<=[-_#/])\d+(?![\w.])")),
+    ("counter", re.compile(r"(?:(?<![\w.])(?:[A-Za-z]+[-_#])?|(?<=[-_#/]))\d+(?!\w|\.\d)")),
 )
+"""What changes by itself in a text: kinds and their patterns, to be looked for in this order."""
 
 
 class _Absent:
@@ -149,7 +150,7 @@ def _while_equal(old: list[bytes], new: list[bytes], limit: int) -> int:
 
 
 def _volatile_text(old: str, new: str) -> str:
-    for name, pattern in _VOLATILE:
+    for name, pattern in VOLATILE:
         if pattern.sub("\0", old) == pattern.sub("\0", new):
             return name
     return ""

@@ -14,6 +14,7 @@ in its name.
 ``regex:PATTERN=>NAME``             every match in a string becomes ``<NAME>``
 ``tool-call-id``                    ids of tool calls become ``<call:1>``, ... everywhere
 ``tool-order``                      the order of the top-level ``tools``
+``tool-result-order``               the order of tool results that follow each other
 ``ignore:PATH``                     what stands at PATH
 ``elide:FIELD``                     a top-level FIELD that is null, false or empty
 ``elide:FIELD=JSON``                a top-level FIELD with just this value
@@ -27,6 +28,7 @@ import difflib
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 from cas_llm.errors import ConfigError
@@ -49,6 +51,7 @@ _CALL_TYPES = frozenset({"function", "tool_use", "server_tool_use", "function_ca
 _CALL_PARENTS = frozenset(
     {"tool_calls", "functionCall", "functionResponse", "function_call", "function_response"}
 )
+_RESULTS = frozenset({"functionResponse", "function_response", "toolResult"})
 _EMPTY: tuple[Any, ...] = (None, False, "", [], {})
 
 
@@ -136,6 +139,31 @@ def _tool_order(body: Any) -> Any:
     return {**body, "tools": sorted(tools, key=canonical)} if isinstance(tools, list) else body
 
 
+def is_tool_result(item: Any) -> bool:
+    """Whether *item* of a conversation is what a tool gave back, in the shape of any family."""
+    if not isinstance(item, dict):
+        return False
+    kind = item.get("type")
+    return (
+        item.get("role") == "tool"
+        or kind == "tool_result"
+        or (isinstance(kind, str) and kind.endswith("_call_output"))
+        or not _RESULTS.isdisjoint(item)
+    )
+
+
+def _result_order(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _result_order(item) for name, item in value.items()}
+    if not isinstance(value, list):
+        return value
+    found: list[Any] = []
+    for together, group in groupby(map(_result_order, value), is_tool_result):
+        items = list(group)
+        found += sorted(items, key=canonical) if together else items
+    return found
+
+
 def _time(path: str) -> Normaliser:
     steps = steps_of(path)
 
@@ -213,6 +241,7 @@ _SIMPLE: dict[str, Normaliser] = {
     "uuid": _uuids,
     "tool-call-id": _call_ids,
     "tool-order": _tool_order,
+    "tool-result-order": _result_order,
 }
 _WITH_ARGUMENT: dict[str, Callable[[str], Normaliser]] = {
     "time": _time,

@@ -166,31 +166,37 @@ def _named_parts(record: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def restore(value: Any, load: Callable[[str], bytes | None]) -> Any:
+def restore(value: Any, load: Callable[[str], bytes | None], *, with_media: bool = False) -> Any:
     """*value* of a record as it was before `split`.
 
-    *load* gives the bytes of a part by digest; where it gives None, or for media, the marker
-    stays, so that two values still compare by digest.
+    *load* gives the bytes of a part by digest; where it gives None, or for media unless
+    *with_media*, the marker stays, so that two values still compare by digest.
     """
     if isinstance(value, list):
-        return [restore(item, load) for item in value]
+        return [restore(item, load, with_media=with_media) for item in value]
     if not isinstance(value, dict):
         return value
     if "$cas:int" in value:
         return int(value["$cas:int"])
     if "$cas:part" in value:
-        return _restore_part(value, load)
+        return _restore_part(value, load, with_media)
     return {
-        name.removeprefix(_TAG) if name.startswith(_TAG) else name: restore(item, load)
+        name.removeprefix(_TAG): restore(item, load, with_media=with_media)
         for name, item in value.items()
     }
 
 
-def _restore_part(marker: dict[str, Any], load: Callable[[str], bytes | None]) -> Any:
+def _restore_part(
+    marker: dict[str, Any], load: Callable[[str], bytes | None], with_media: bool
+) -> Any:
     is_media = "base64" in marker or "base64url" in marker
-    data = None if is_media else load(marker["$cas:part"])
+    data = None if is_media and not with_media else load(marker["$cas:part"])
     if data is None:
         return marker
+    if "base64" in marker:
+        return marker["base64"] + base64.b64encode(data).decode()
+    if is_media:
+        return marker["base64url"] + base64.urlsafe_b64encode(data).decode()
     if marker["type"] == "json":
         try:
             return restore(parse(data), load)

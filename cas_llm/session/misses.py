@@ -6,7 +6,7 @@ and the report all tell it from here.
 
 from __future__ import annotations
 
-import re
+import json
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ from cas_llm import prices
 from cas_llm.errors import CacheMiss
 from cas_llm.keys import Difference, cause, shorten_pair
 from cas_llm.providers import PYTHON
+from cas_llm.session import volatile
 
 NOT_RECORDED = "not recorded"
 EXHAUSTED = "exhausted"
@@ -30,16 +31,7 @@ UNSEEN = "unseen"
 BAD_SETTING = "bad setting"
 
 _SHOWN_DIFFERENCES = 3
-_INDEX = re.compile(r"\[\d+\]")
-_CAN_BE_IGNORED = frozenset({"time", "uuid", "counter", "path", "port"})
-_VOLATILE = {
-    "time": "a time",
-    "uuid": "a uuid",
-    "counter": "a counter",
-    "path": "a path",
-    "port": "a port",
-    "order": "the order of a list",
-}
+_RULES = frozenset({"normalise", "namespace"})
 
 
 @dataclass(frozen=True)
@@ -47,7 +39,9 @@ class Nearest:
     """The recording most like a request that has none.
 
     `recorded_at` reads like ``4 min ago``; `places` says of each difference where in the
-    conversation it lies, as in ``a tool result``.
+    conversation it lies, as in ``a tool result``. Where all that differs changes by itself, `rules`
+    are normalisers that make the two requests one, and `forecast` says what ``cas-llm rekey`` comes
+    to for the scope.
     """
 
     key: str
@@ -57,6 +51,24 @@ class Nearest:
     turn: int = 0
     redacted_only: bool = False
     places: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    forecast: str = ""
+
+    @property
+    def placed(self) -> tuple[tuple[Difference, str], ...]:
+        """Each difference with its place, empty where that says nothing."""
+        places = (*self.places, *[""] * len(self.differences))
+        return tuple(zip(self.differences, places, strict=False))
+
+    @property
+    def is_volatile(self) -> bool:
+        """Whether it differs only in what changes by itself."""
+        return bool(self.differences) and all(one.volatile for one in self.differences)
+
+    @property
+    def freezing(self) -> tuple[str, ...]:
+        """What would make the program repeat what was recorded."""
+        return volatile.freezing(self.differences) if self.is_volatile else ()
 
 
 @dataclass(frozen=True)
@@ -158,8 +170,7 @@ def _nearest_lines(problem: Problem) -> list[str]:
     differs = f"differs at {_plural(len(near.differences), 'place')}"
     lines = [f"  nearest: {_whose(near, problem)} ({near.key[:12]}){when}; {differs}"]
     shown = near.differences[:_SHOWN_DIFFERENCES]
-    places = (*near.places, *[""] * len(shown))
-    lines += [f"    {describe(one, place)}" for one, place in zip(shown, places, strict=False)]
+    lines += [f"    {describe(*pair)}" for pair in near.placed[:_SHOWN_DIFFERENCES]]
     if more := len(near.differences) - len(shown):
         lines.append(f"    and {more} more: cas-llm explain {problem.key[:12]}")
     if any(one.path == "api" and str(one.old).endswith("@loopback") for one in shown):
@@ -167,7 +178,7 @@ def _nearest_lines(problem: Problem) -> list[str]:
             "  It was recorded from a server on this machine; to replay it, set OPENAI_BASE_URL "
             "(or its kin) to any http://127.0.0.1:PORT/v1"
         )
-    return lines + _remedies(near.differences)
+    return lines + _remedies(near)
 
 
 def _whose(near: Nearest, problem: Problem) -> str:
@@ -190,7 +201,7 @@ def describe(difference: Difference, place: str = "") -> str:
         old, new = shorten_pair(difference.old, difference.new, 60)
         old, new = _quoted(difference.old, old), _quoted(difference.new, new)
         text = f"{difference.path}   {old} -> {new}"
-    kind = _VOLATILE.get(difference.volatile, "")
+    kind = volatile.said(difference)
     where = f"in {place}" if place else ""
     said = ", ".join(part for part in (kind, where) if part)
     return f"{text}    {said}" if said else text
@@ -200,23 +211,19 @@ def _quoted(value: object, text: str) -> str:
     return f'"{text}"' if isinstance(value, str) else text
 
 
-def _remedies(differences: Sequence[Difference]) -> list[str]:
-    """How to live with values that change by themselves, where nothing else differs."""
-    kinds = {difference.volatile for difference in differences}
-    if not differences or not kinds <= _CAN_BE_IGNORED:
+def _remedies(near: Nearest) -> list[str]:
+    """The ways out: make the program repeat itself, or say that the difference doesn't matter."""
+    if any(one.path.partition("[")[0] in _RULES for one in near.differences):
+        return ["  other key rules held when it was recorded:  cas-llm rekey --dry-run"]
+    if not near.is_volatile:
         return []
-    rules = dict.fromkeys(
-        f"{'time' if one.volatile == 'time' else 'ignore'}:{_INDEX.sub('[*]', one.path)}"
-        for one in differences
-        if one.path.startswith("$")
-    )
-    lines = []
-    if kinds == {"time"} and isinstance(differences[0].old, str):
-        lines.append(f'  freeze it:    time_machine.travel("{differences[0].old[:40]}")')
-    if rules:
+    frozen = near.freezing
+    lines = [f"  {'or ' if number else ''}freeze it:    {way}" for number, way in enumerate(frozen)]
+    if near.rules:
         word = "or ignore it:" if lines else "ignore it:   "
-        listed = ", ".join(f'"{rule}"' for rule in rules)
-        lines.append(f"  {word} [tool.cas-llm] normalise = [{listed}]   then record it again")
+        listed = ", ".join(json.dumps(rule, ensure_ascii=False) for rule in near.rules)
+        lines.append(f"  {word} [tool.cas-llm] normalise = [{listed}]")
+        lines.append(f"                cas-llm rekey --dry-run        {near.forecast}".rstrip())
     return lines
 
 

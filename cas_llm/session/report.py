@@ -12,6 +12,7 @@ from typing import Any
 from cas_llm.redact import Redactor, secret_variables
 from cas_llm.session.log import Log, Sums
 from cas_llm.session.misses import Nearest, Problem, describe, explain, headline
+from cas_llm.session.volatile import kinds
 from cas_llm.store import Store, layout
 from cas_llm.store.answer import parse, pretty
 
@@ -54,7 +55,10 @@ def _nearest_document(near: Nearest | None, redact: Callable[[str], str]) -> dic
         "scope": redact(near.scope),
         "turn": near.turn,
         "recorded_at": near.recorded_at,
-        "differences": [redact(describe(difference)) for difference in near.differences],
+        "differences": [redact(describe(*pair)) for pair in near.placed],
+        "kinds": [list(kinds(difference)) for difference in near.differences],
+        "freeze": [redact(line) for line in near.freezing],
+        "normalise": [redact(rule) for rule in near.rules],
     }
 
 

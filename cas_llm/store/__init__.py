@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from cas_llm.digest import digest_of
 from cas_llm.errors import ObjectMissing
@@ -21,18 +22,20 @@ from cas_llm.store.index import Index
 from cas_llm.store.manifest import Manifest
 from cas_llm.store.objects import Objects
 from cas_llm.store.pending import Pending
-from cas_llm.store.pick import Shared
+from cas_llm.store.pick import Recorded, Shared, from_others, from_shared
 from cas_llm.store.tape import Tape
 
 __all__ = ["Answer", "Recording", "Shared", "Store", "Tape"]
+
+_Default = TypeVar("_Default")
 
 
 @dataclass(frozen=True)
 class Recording:
     """One request with its answer, on its way to the disk.
 
-    `record` is the key record, whose digest is the answer's key; `parts` are what was split out
-    of the request, as digest to (extension, bytes).
+    `record` is the key record, whose digest is the answer's key, or the key it was moved to since;
+    `parts` are what was split out of the request, as digest to (extension, bytes).
     """
 
     record: bytes
@@ -51,7 +54,7 @@ class Recording:
             layout.sharded(layout.OBJECTS, name, ext): content
             for name, (ext, content) in {**self.parts, **answer_parts}.items()
         }
-        files[layout.sharded(layout.REQUESTS, self.answer.key)] = self.record
+        files[layout.sharded(layout.REQUESTS, digest_of(self.record))] = self.record
         files[layout.sharded(layout.OBJECTS, digest)] = data
         return digest, files
 
@@ -118,6 +121,30 @@ class Store:
             raise cannot_write(self.root, error) from error
         self._writer.sweep()
         self._prepared = True
+
+    def has(self, key: str) -> bool:
+        """Whether a request with this *key* has an answer, whoever recorded it."""
+        return self._recorded(key) is not None
+
+    def get(self, key: str, default: _Default) -> Answer | _Default:
+        """The answer that a script's first ask for *key* gets, or *default* if there is none.
+
+        A test gets its own tape's, which may be another. Nothing that was recorded is ever equal
+        to *default*, so one that is made for the question tells the two apart.
+
+        Raises:
+            StoreError: there is one, and it cannot be read.
+
+        """
+        found = self._recorded(key)
+        return default if found is None else self.load(found.digests[0])
+
+    def _recorded(self, key: str) -> Recorded | None:
+        shared = from_shared(self.manifest.shared_of(key))
+        if shared is not None or not self.exists:
+            return shared
+        tapes = [self.manifest.load_tape(path) for path in self.index.tapes_with(key)]
+        return from_others(tapes, key, (), "")
 
     def load(self, digest: str) -> Answer:
         """The answer *digest*, from the store or, where it is pending, from there.

@@ -15,12 +15,10 @@ answers), one folder a run::
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import re
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,13 +28,9 @@ from cas_llm.digest import digest_of
 from cas_llm.errors import ObjectCorrupt, StoreError
 from cas_llm.store.answer import pretty
 from cas_llm.store.files import Writer, cannot_read, cannot_write, is_alive, read
+from cas_llm.store.locking import LEFT_SECONDS, Lock
 from cas_llm.store.objects import Objects, check
 
-if sys.platform != "win32":
-    import fcntl
-
-_LEFT_SECONDS = 24 * 3600.0
-_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 _ENTRY = re.compile(
     r"(?P<key>[0-9a-f]{64})\.(?P<ordinal>\d+)\.(?P<digest>[0-9a-f]{64})\.(?P<how>[cf])\Z"
 )
@@ -62,6 +56,7 @@ class Pending:
     def __init__(self, root: Path, *, durable: bool = False) -> None:
         self.root = root
         self._writer = Writer(root / "tmp", durable=durable)
+        self._lock = Lock(root)
 
     def stage(
         self,
@@ -84,7 +79,7 @@ class Pending:
         """
         folder = self.root / run
         try:
-            with self._while_written():
+            with self._lock.while_written():
                 self._begin(folder)
                 for relative, data in files.items():
                     self._writer.add(folder / relative, data)
@@ -109,8 +104,32 @@ class Pending:
         """
         folder = self.root / run
         try:
-            with self._while_written():
+            with self._lock.while_written():
                 self._enter(folder, scope, f"{key}.{ordinal}.{digest}.{'c' if captured else 'f'}")
+        except OSError as error:
+            raise cannot_write(folder, error) from error
+
+    def rekey(self, waiting: Waiting, key: str, files: Mapping[str, bytes]) -> None:
+        """Let the *waiting* answer be found under another *key*; *files* leave pending with it.
+
+        Raises:
+            StoreError: the place is not writable or full; it is found under one of the two keys.
+
+        """
+        folder = self.root / waiting.run
+        listing = folder / "answers" / f"{waiting.digest}.json"
+        how = "c" if waiting.captured else "f"
+        try:
+            with self._lock.while_written():
+                for relative, data in files.items():
+                    self._writer.add(folder / relative, data)
+                about = json.loads(read(listing))
+                # What is named comes before what names it.
+                named = dict.fromkeys([*files, *about["files"]])
+                self._writer.replace(listing, pretty({**about, "files": list(named)}))
+                name = f"{key}.{waiting.ordinal}.{waiting.digest}.{how}"
+                self._enter(folder, waiting.scope, name)
+            waiting.path.unlink(missing_ok=True)
         except OSError as error:
             raise cannot_write(folder, error) from error
 
@@ -145,7 +164,7 @@ class Pending:
         """Whether the process that began *run* still works: its answers are its own until then."""
         try:
             about = json.loads(read(self.root / run / "run.json"))
-            if time.time() - float(about["began"]) > _LEFT_SECONDS:
+            if time.time() - float(about["began"]) > LEFT_SECONDS:
                 return False
             return about["pid"] != os.getpid() and is_alive(str(about["pid"]))
         except (OSError, ValueError, KeyError, TypeError):
@@ -220,7 +239,7 @@ class Pending:
         Nothing happens while a process stages an answer: its run may have no entry yet. What the
         file system refuses is left to the next run.
         """
-        with contextlib.suppress(StoreError, OSError), self._while_nobody_writes() as age:
+        with contextlib.suppress(StoreError, OSError), self._lock.while_nobody_writes() as age:
             for run, began in self._runs():
                 if time.time() - began < age:
                     continue
@@ -231,45 +250,6 @@ class Pending:
     def flush(self) -> None:
         """Sync what was staged to the disk; raises OSError where that was refused."""
         self._writer.flush()
-
-    @contextlib.contextmanager
-    def _while_written(self) -> Iterator[None]:
-        self.root.mkdir(parents=True, exist_ok=True)
-        if sys.platform == "win32":
-            yield
-            return
-        handle = os.open(self.root / "lock", os.O_CREAT | os.O_RDWR, 0o666)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_SH)
-            except OSError as error:
-                # Where there are no locks, nobody who tidies gets one either.
-                if error.errno not in _NO_LOCKS:
-                    raise
-            yield
-        finally:
-            os.close(handle)
-
-    @contextlib.contextmanager
-    def _while_nobody_writes(self) -> Iterator[float]:
-        """Yields how old a run must be, in seconds, for nobody to be writing to it."""
-        if sys.platform == "win32":
-            yield _LEFT_SECONDS
-            return
-        try:
-            handle = os.open(self.root / "lock", os.O_RDWR)
-        except OSError:
-            yield float("inf")
-            return
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                yield float("inf")
-            else:
-                yield float("-inf")
-        finally:
-            os.close(handle)
 
     def _begin(self, folder: Path) -> None:
         path = folder / "run.json"

@@ -358,6 +358,9 @@ def _normalisers() -> Iterator[dict[str, Any]]:
         "copy:deepcopy@1",
     ):
         yield _body(f"normaliser {rule}", body, normalise=[rule])
+    results = [{"role": "tool", "tool_call_id": f"c{n}", "content": f"r{-n}"} for n in (2, 1)]
+    told = json.dumps({"messages": [*results, {"role": "user", "content": "a"}, *results]})
+    yield _body("normaliser tool-result-order", told, normalise=["tool-result-order"])
     yield _body("normalisers in order", body, normalise=["whitespace", "casefold", "uuid"])
 
 

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from support.agent import AGENT
 from support.inner import Inner, summary_of
 from support.openai_answers import chat as answer_chat
 from support.provider import Reply
@@ -82,26 +83,6 @@ def test_a_new_project_records_once_and_replays_without_a_key(newcomer, provider
     )
     assert project.status == ""
     assert provider.count == 1
-
-
-AGENT = """
-    import json
-    import pathlib
-
-    NOW = pathlib.Path(__file__).with_name("now.txt").read_text().strip()
-
-    def test_trip():
-        messages = [{"role": "user", "content": "Plan a trip"}]
-        for turn in range(1, 13):
-            content = said(post(messages, temperature=1))
-            messages.append({"role": "assistant", "content": content})
-            if turn == 6:
-                result = {"flight": "LH 1", "fetched_at": NOW}
-                messages.append({"role": "tool", "tool_call_id": "call_1",
-                                 "content": json.dumps(result)})
-            else:
-                messages.append({"role": "user", "content": f"Go on {turn}"})
-"""
 
 
 def test_an_agent_with_a_time_in_a_tool_result_is_told_where_and_what(project, provider):

@@ -142,7 +142,7 @@ def foreign(name: str, what: str) -> tuple[object, ...]:
 
 
 def orphan(name: str) -> tuple[object, ...]:
-    return ("CAS013", "info", name, "nothing names it", UNREAD, "", ())
+    return ("CAS013", "info", name, "nothing names it", UNREAD, "cas-llm prune", ())
 
 
 def rules(name: str, what: str) -> tuple[object, ...]:

@@ -76,6 +76,21 @@ def test_what_was_saved_is_loaded(store):
     assert not store.is_empty()
 
 
+def test_a_key_is_asked_for_whoever_recorded_it(store):
+    """Nobody's is the default itself, a test's is found on its tape, a script's comes first."""
+    nothing = object()
+    assert not store.has(KEY)
+    assert store.get(KEY, nothing) is nothing
+    assert not store.root.exists()
+    tests, scripts = (store.save(recording(body)) for body in (b'{"test":1}', b'{"script":1}'))
+    assert not store.has(KEY)
+    store.add_tape(Tape("tests/test_a.py::test_a", 0, "", (Turn(KEY, tests),)))
+    assert store.get(KEY, nothing) == store.load(tests)
+    store.add_shared(Shared(KEY, 0, "0" * 8, 1, scripts))
+    assert store.has(KEY)
+    assert store.get(KEY, nothing) == store.load(scripts)
+
+
 def test_sha256sum_proves_every_request_and_object(store):
     """A file's path is the digest of its bytes, all the rest aside."""
     store.save(recording(b"\xff" * 5000))

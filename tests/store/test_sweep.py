@@ -98,7 +98,7 @@ def test_a_sweep_can_be_undone(kept):
     assert kept.names() == before
     assert kept.bench.git("status", "--short") == ""
     assert sweep.trashed(kept.root) == []
-    with pytest.raises(StoreError, match="holds nothing that was swept out"):
+    with pytest.raises(StoreError, match="holds nothing that prune took out"):
         sweep.undo(kept.root, done.trash)
 
 
@@ -311,10 +311,10 @@ def test_a_trash_of_another_making_is_left_alone(kept):
     whole = listing.read_bytes()
     for odd in (b"", b"{}", b"[]", whole.replace(b"cas-llm/swept/1", b"cas-llm/swept/9")):
         listing.write_bytes(odd)
-        with pytest.raises(StoreError, match="holds nothing that was swept out") as raised:
+        with pytest.raises(StoreError, match="holds nothing that prune took out") as raised:
             sweep.undo(kept.root, done.trash)
         assert raised.value.path == done.trash
-        assert str(raised.value).startswith(f"{done.trash} holds nothing that was swept out (")
+        assert str(raised.value).startswith(f"{done.trash} holds nothing that prune took out (")
     assert "its format is 'cas-llm/swept/9', not 'cas-llm/swept/1'" in str(raised.value)
     listing.write_bytes(whole)
     assert set(sweep.undo(kept.root, done.trash)) == set(done.moved)

@@ -160,7 +160,8 @@ def test_a_tape_that_cannot_be_used_names_its_place(store: Store) -> None:
     path.unlink()
     with pytest.raises(StoreError) as raised:
         tree.entries({})
-    assert str(raised.value) == f"the work tree: {name} cannot be read"
+    assert str(raised.value).startswith(f"the work tree: {name} cannot be read, so that nobody ")
+    assert str(raised.value).endswith("cas-llm verify --repair")
     assert raised.value.path == Path(name)
 
 

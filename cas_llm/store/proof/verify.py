@@ -41,6 +41,7 @@ __all__ = ["Checks", "Finding", "Subset", "verify"]
 
 WHOLE = Subset()
 
+_PRUNE = "cas-llm prune"
 _REPLAYED = "no tape that can be read names it: its test was re-recorded, or the tape is damaged"
 
 
@@ -178,6 +179,9 @@ class _Verification:
 
     def _answer(self, name: str, digest: str, fact: Fact) -> Iterator[Finding]:
         _, key, parts, run, ordinal, edited, shown = fact.data
+        if name not in self.unused[OBJECTS]:
+            # What is named may have been moved to another key since it was recorded.
+            self.unused[REQUESTS].discard(key)
         place = path_of(OBJECTS, name)
         if parts:
             yield from self._parts(place, parts, digest)
@@ -207,9 +211,8 @@ class _Verification:
             unused = self.unused[kind]
             for name in names if unused else ():
                 if name in unused and name not in self.named_parts:
-                    yield self._finding(
-                        "CAS013", path_of(kind, name), "nothing names it", _REPLAYED, severity=INFO
-                    )
+                    place = path_of(kind, name)
+                    yield Finding("CAS013", INFO, place, "nothing names it", _REPLAYED, _PRUNE)
 
     def _lines_on_tapes(self) -> Iterator[Finding]:
         for name, (scope, _, _, _, turns) in self.tapes:

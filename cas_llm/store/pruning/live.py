@@ -5,12 +5,14 @@ complete run used; of each shared request the sequence that is picked; and all t
 A scope may open more than once in a run (a fixture, a named block) and then has several tapes in
 use, so that without a complete run's word a tape is superseded only by one that contradicts it.
 
+What was moved to other key rules is there twice, and the later take stands for both.
+
 Nothing here reads a file or knows which places there are: see `trees` and `sweep`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cas_llm.store import layout, pick
@@ -92,6 +94,7 @@ def dead(entries: Entries, run: CompleteRun = UNKNOWN) -> dict[str, str]:
         for name, entry in rivals.items():
             if first and (entry.take, entry.run) != (first.take, first.run):
                 found[name] = UNPICKED
+    found |= dict.fromkeys(_moved_on(entries.shared, found), SUPERSEDED)
     return found
 
 
@@ -151,11 +154,39 @@ def _unopposed(own: Mapping[str, Tape]) -> set[str]:
     return kept
 
 
+def _moved_on(shared: Mapping[str, Shared], dead: Collection[str]) -> Iterator[str]:
+    """The paths of sequences in use that are another key's as well, under a higher take."""
+    runs: dict[tuple[str, int, str], dict[int, str]] = {}
+    for entry in sorted(shared.values(), reverse=True):
+        # Of several answers to one ask the smallest digest is used, and sorted last here.
+        runs.setdefault(entry[:3], {})[entry.ordinal] = entry.digest
+    begun: dict[str, list[tuple[tuple[str, int, str], list[str]]]] = {}
+    for run, asks in runs.items():
+        if 1 in asks:
+            begun.setdefault(asks[1], []).append((run, [asks[n] for n in sorted(asks)]))
+    for name, entry in shared.items():
+        asks = runs[entry[:3]]
+        mine = [asks[n] for n in sorted(asks)]
+        if name not in dead and any(
+            key != entry.key and take > entry.take and theirs[: len(mine)] == mine
+            for (key, take, _), theirs in begun.get(asks.get(1, ""), ())
+        ):
+            yield name
+
+
 def _contradicted(tape: Tape, higher: Sequence[Tape]) -> bool:
-    """Whether one of *higher* gives another answer to the same ask of a request."""
-    return any(
+    """Whether one of *higher* gives another answer to the same ask of a request.
+
+    One that says the same answers again, be it under other keys, leaves nothing to *tape*.
+    """
+    said = _answers(tape)
+    return any(_answers(other) == said for other in higher) or any(
         mine != theirs
         for other in higher
         for key in tape.answers.keys() & other.answers.keys()
         for mine, theirs in zip(tape.answers[key], other.answers[key], strict=False)
     )
+
+
+def _answers(tape: Tape) -> list[str]:
+    return [d for turn in tape.turns for d in (turn.digest, *(digest for _, digest in turn.within))]

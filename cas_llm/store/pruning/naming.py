@@ -12,6 +12,7 @@ from pathlib import Path
 
 import orjson
 
+from cas_llm.digest import is_digest
 from cas_llm.errors import StoreError
 from cas_llm.store import layout
 from cas_llm.store.pruning import live
@@ -28,9 +29,13 @@ class Naming:
         self._places = places
         self._parts_of = parts_of
         self._parts: dict[str, Mapping[str, str]] = {}
+        self._first: dict[str, str] = {}
 
     def files(self, calls: Iterable[live.Call], *, must_be_there: bool) -> set[str]:
         """The paths of the key records, answers and parts that *calls* stand for.
+
+        An answer's own key is among them, also where it was moved to another one since: only that
+        record says what was asked before rules took something out.
 
         Raises:
             StoreError: *must_be_there*, and one of them is nowhere, so that nobody knows its parts.
@@ -45,7 +50,12 @@ class Naming:
                 "it; nothing was taken out. Mend it first: cas-llm verify --repair",
                 path=Path(unread[0]),
             )
-        return live.files(calls, lambda name: self._parts.get(name, {}))
+        places = {layout.sharded(layout.OBJECTS, digest): digest for _, digest in calls}
+        first = {
+            (self._first[name], digest) for name, digest in places.items() if name in self._first
+        }
+        self._read(live.files(first, lambda _name: {}) - self._parts.keys())
+        return live.files(calls | first, lambda name: self._parts.get(name, {}))
 
     def _read(self, names: set[str]) -> None:
         for place in self._places:
@@ -58,5 +68,8 @@ class Naming:
     def _of(self, name: str, data: bytes) -> Mapping[str, str]:
         if name.startswith(f"{layout.REQUESTS}/"):
             return self._parts_of(data)
-        body = orjson.loads(data)["body"]
+        document = orjson.loads(data)
+        body, key = document["body"], document.get("key")
+        if isinstance(key, str) and is_digest(key):
+            self._first[name] = key
         return {body["part"]: body["ext"]} if "part" in body else {}

@@ -251,9 +251,11 @@ def _read_listing(trash: Path) -> dict[str, list[str]]:
             raise ValueError(f"its format is {listing['format']!r}, not {FORMAT!r}")
         return {"keeps": list(listing["keeps"]), "files": list(listing["files"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{trash} holds nothing that was swept out ({error})", path=trash) from (
-            error
-        )
+        raise StoreError(
+            f"{trash} holds nothing that prune took out ({error}); what was committed comes back "
+            "from git: cas-llm restore --from HEAD~1",
+            path=trash,
+        ) from error
 
 
 def _size(path: Path) -> int:

@@ -52,7 +52,12 @@ class Tree:
             except StoreError as error:
                 raise StoreError(f"{self.place}: {error}", path=Path(name)) from error
         if unread := sorted(wanted - known.keys()):
-            raise StoreError(f"{self.place}: {unread[0]} cannot be read", path=Path(unread[0]))
+            name = unread[0]
+            raise StoreError(
+                f"{self.place}: {name} cannot be read, so that nobody knows what it needs; nothing "
+                "was taken out. Mend it first: cas-llm verify --repair",
+                path=Path(name),
+            )
         shared = {name: entry for name in self.names if (entry := shared_entry(name))}
         return Entries({name: known[name] for name in wanted}, shared)
 
