@@ -40,30 +40,43 @@ def changed(root: Path, revision: str) -> Changed:
     place = root.resolve()
     top = gitrepo.git_root(place)
     if top is None:
-        raise CasLLMError(f"--base {revision}: {root} is in no git repository")
-    base = _base(top, revision)
+        raise CasLLMError(
+            f"--base {revision}: {root} is in no git repository; leave --base out, or run it in "
+            "the clone"
+        )
+    base = base_of(top, revision, said="--base ")
     folder = f"{place.relative_to(top).as_posix()}/{layout.TAPES}".removeprefix("./")
     before = gitrepo.files_at(top, base, folder)
     if before is None:
-        raise CasLLMError(f"--base {revision}: git cannot list {folder} at {base[:12]}")
+        raise CasLLMError(
+            f"--base {revision}: git cannot list {folder} at {base[:12]}; see why with: "
+            f"git ls-tree -r --name-only {base[:12]} {folder}"
+        )
     before = {name: blob for name, blob in before.items() if name.endswith(".json")}
     tapes = place / layout.TAPES
     now = {path.relative_to(tapes).as_posix(): path for path in tapes.rglob("*.json")}
     return _compared(top, base, before, now)
 
 
-def _base(top: Path, revision: str) -> str:
+def base_of(top: Path, revision: str, *, said: str = "") -> str:
+    """The commit where HEAD left *revision*, in the repository at *top*.
+
+    Raises:
+        CasLLMError: git does not know the revision, or where the two part; *said* is the option
+            that named it.
+
+    """
     asked = ("rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}")
     commit = gitrepo.run_git(top, *asked)
     if commit is None:
         raise CasLLMError(
-            f"--base {revision}: git does not know it here; fetch it first, as by "
+            f"{said}{revision}: git does not know it here; fetch it first, as by "
             f"git fetch origin {revision.rpartition('/')[2]}  (actions/checkout: fetch-depth: 0)"
         )
     base = gitrepo.run_git(top, "merge-base", commit.decode().strip(), "HEAD")
     if base is None:
         raise CasLLMError(
-            f"--base {revision}: git does not know where it and HEAD part; the clone may be "
+            f"{said}{revision}: git does not know where it and HEAD part; the clone may be "
             "shallow: git fetch --unshallow  (actions/checkout: fetch-depth: 0)"
         )
     return base.decode().split()[0]

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cas_llm.cli import naming
-from cas_llm.cli.catalogue import age_text, latest_tape
 from cas_llm.cli.hints import shown
 from cas_llm.cli.options import JsonOption, StoreOption, settings_of
 from cas_llm.errors import CasLLMError, ConfigError, StoreError
+from cas_llm.session.catalogue import age_text, latest_tape
 from cas_llm.session.scopes import SHARED
 from cas_llm.store import Shared, Store, Tape, pick
 from cas_llm.store.pending import Waiting
@@ -102,7 +102,7 @@ def accept(store: Store, chosen: Sequence[Item]) -> Accepted:
             f"cas-llm pending drop {naming.short(broken[0].waiting.key)}"
         )
     scopes: dict[str, list[Item]] = {}
-    for item in _newest(chosen):
+    for item in newest(chosen):
         scopes.setdefault(item.waiting.scope, []).append(item)
     digests = {item.waiting.digest for group in scopes.values() for item in group}
     added = [digest for digest in sorted(digests) if not store.objects.has(digest)]
@@ -195,7 +195,7 @@ def _is_test(scope: str, test: str) -> bool:
     return scope in {test, f"use::{test}"} or scope.startswith((f"{test}::", f"{test}["))
 
 
-def _newest(chosen: Iterable[Item]) -> list[Item]:
+def newest(chosen: Iterable[Item]) -> list[Item]:
     """Of each ask the newest run's answer, in the order they were recorded."""
     found: dict[tuple[str, str, int], Item] = {}
     for item in sorted(chosen, key=lambda item: (item.waiting.began, item.waiting.run)):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from support.suites import Bench
 
 from cas_llm import cli
 from cas_llm.cli import hooking
-from cas_llm.cli.catalogue import catalogue
+from cas_llm.session.catalogue import catalogue
 from cas_llm.store import Store, layout
 
 CONFIG = """\
@@ -81,3 +83,18 @@ class Checkout:
 def checkout(tmp_path: Path, monkeypatch, capsys) -> Checkout:
     monkeypatch.chdir(tmp_path)
     return Checkout(tmp_path, capsys)
+
+
+@pytest.fixture(scope="session")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """A repository with two tests, recorded and committed; never changed."""
+    return Bench.made(tmp_path_factory.mktemp("begun") / "project")
+
+
+@pytest.fixture
+def bench(begun: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """A copy of it, in which commands are typed; nothing is synced to the disk."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+    made = Bench(begun.repository.copy(tmp_path / "project").path)
+    monkeypatch.chdir(made.repository.path)
+    return made
