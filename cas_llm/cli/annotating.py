@@ -41,7 +41,8 @@ def tell(picture: Picture, lines: Sequence[str], wanted: Collection[str]) -> Non
                 file.write(markdown(picture))
         except OSError as error:
             raise CasLLMError(
-                f"cannot write {page} (GITHUB_STEP_SUMMARY): {error.strerror or error}"
+                f"cannot write {page} (GITHUB_STEP_SUMMARY): {error.strerror or error}; set it to "
+                "a file that can be written, or leave --format=github out"
             ) from error
 
 

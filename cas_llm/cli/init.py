@@ -5,6 +5,7 @@ Adds, never rewrites: a file of the project keeps every byte it has. Running it 
 
 from __future__ import annotations
 
+import os
 import shutil
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -134,11 +135,19 @@ def _pyproject_steps(project: Path, root: Path) -> Iterator[Step]:
 def _table_step(path: Path, there: bool, place: str, root: Path) -> Step:
     if there:
         return Step(path, "there", "[tool.cas-llm]")
-    inside = place or str(root)
+    inside = place or _from(path.parent, root)
     text = _TABLE.format(store=inside)
     if place != STORE_NAME:
         text += f"store = {quoted(inside)}\n"
     return Step(path, "write", "[tool.cas-llm]", text)
+
+
+def _from(project: Path, root: Path) -> str:
+    """The store *root* as the pyproject.toml of *project* says it, in every clone alike."""
+    top = git_root(project.absolute())
+    if top is None or not packing.inside(top, root):
+        return str(root)
+    return Path(os.path.relpath(root.absolute(), project.absolute())).as_posix()
 
 
 def _that_stay_valid(path: Path, text: str, found: Iterable[Step]) -> Iterator[Step]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cas_llm import config
-from cas_llm.errors import ConfigError
+from cas_llm.cli.hints import command
+from cas_llm.errors import ConfigError, NotAStore
 
 if TYPE_CHECKING:
     from cas_llm.store import Store
@@ -54,5 +55,18 @@ def opened(store: Path | None = None) -> Store:
     from cas_llm.store import Store, layout
 
     root = settings_of(store).store
-    layout.read_format(root)
+    try:
+        layout.read_format(root)
+    except NotAStore:
+        if store is None:
+            raise
+        raise nothing_at(root, store) from None
     return Store(root)
+
+
+def nothing_at(root: Path, store: Path | None) -> NotAStore:
+    """The error that there is no store at *root*, which ``--store`` named where it is not None."""
+    mended = "make one with: cas-llm init"
+    if store is not None:
+        mended = f"name the one that is meant, or make one there: {command('init', store=store)}"
+    return NotAStore(f"no cas-llm store at {root}; {mended}", path=root)

@@ -190,6 +190,8 @@ def _print(
         needed = counted(plan.kept - plan.young, "file")
         say(f"Nothing to take out: {needed} {'is' if needed == '1 file' else 'are'} needed.")
         _say_unknown(plan, usage)
+        if usage.completed:
+            say("What came after the last run of all tests is not judged yet: that takes pytest")
         return
     was = "was" if len(plan.dead) == 1 else "were"
     verb = f"{was} taken out" if applied else "can go"
@@ -207,6 +209,8 @@ def _print(
     if applied:
         undo = command("prune", "--undo", store=store)
         say(f"Next: pytest && git add {shown(plan.root)}; to bring it back: {undo}")
+        if any((plan.root / one.path).with_name(".keep").exists() for one in plan.dead):
+            say("A folder that got empty keeps a file .keep: commit it, so that branches merge.")
     else:
         meant = "If it is meant" if refused else "Next"
         say(f"Nothing was changed. {meant}: {_apply(refused, store)}")

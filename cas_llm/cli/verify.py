@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cas_llm.cli.hints import command
-from cas_llm.cli.options import JsonOption, StoreOption, settings_of
+from cas_llm.cli.options import JsonOption, StoreOption, nothing_at, settings_of
 from cas_llm.cli.output import counted, print_json, progress, say
 from cas_llm.errors import ConfigError, FormatTooNew, NotAStore
 from cas_llm.guard.checks import checks, lines_of
@@ -68,7 +68,7 @@ def verify(
     """
     root = settings_of(store).store
     part = parsed_subset(subset)
-    _must_be_readable(root)
+    _must_be_readable(root, store)
     findings = list(examine(root, level=level, part=part, noted=not full))
     mended: list[Mended] = []
     if repair:
@@ -158,17 +158,17 @@ def parsed_subset(text: str) -> Subset:
     raise ConfigError(f"{text!r} is no part; write 1/10 or 5%", source="--subset")
 
 
-def _must_be_readable(root: Path) -> None:
+def _must_be_readable(root: Path, store: Path | None) -> None:
     """Refuse where there is no store at all, or a later one; a damaged one is to be told about."""
     if not root.is_dir() or not any(root.iterdir()):
-        raise NotAStore(f"no cas-llm store at {root}; make one with: cas-llm init", path=root)
+        raise nothing_at(root, store)
     try:
         layout.read_format(root)
     except FormatTooNew:
         raise
     except NotAStore:
         if not ((root / layout.REQUESTS).is_dir() or (root / layout.OBJECTS).is_dir()):
-            raise
+            raise nothing_at(root, store) from None
     except Exception:  # noqa: BLE001, S110 - it becomes a finding
         pass
 

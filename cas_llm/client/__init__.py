@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         get_structured_completion_async,
     )
     from cas_llm.client.costs import CostTracker
+    from cas_llm.client.messages import assistant, system, user
     from cas_llm.client.openai import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
 
 _HOME = {
@@ -23,10 +24,13 @@ _HOME = {
     "AzureOpenAI": "openai",
     "CostTracker": "costs",
     "OpenAI": "openai",
+    "assistant": "messages",
     "get_completion": "completions",
     "get_completion_async": "completions_async",
     "get_structured_completion": "completions",
     "get_structured_completion_async": "completions_async",
+    "system": "messages",
+    "user": "messages",
 }
 
 __all__ = [
@@ -35,10 +39,13 @@ __all__ = [
     "AzureOpenAI",
     "CostTracker",
     "OpenAI",
+    "assistant",
     "get_completion",
     "get_completion_async",
     "get_structured_completion",
     "get_structured_completion_async",
+    "system",
+    "user",
 ]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cas_llm.errors import CasLLMError
-from cas_llm.pytest_plugin import summary
+from cas_llm.pytest_plugin import summary, verdicts
 from cas_llm.pytest_plugin.extent import extent_of, stopped_by
 from cas_llm.pytest_plugin.noting import relative
 from cas_llm.session import families, usage
@@ -79,6 +79,7 @@ class Ending:
         stopped = stopped_by(terminalreporter, exitstatus)
         said = running.reporting.write(document, stopped=stopped)
         summary.show(terminalreporter, document, running.config, said)
+        verdicts.tell_once(terminalreporter.stats)
 
     def document(self) -> dict[str, Any]:
         """What this process has to report."""

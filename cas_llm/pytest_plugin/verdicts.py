@@ -6,7 +6,7 @@ Works on reports and problems only; opens no scope and writes no store.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,17 @@ def tell_unplayed(turns: Sequence[Turn], name: str, report: pytest.TestReport) -
             f"  Write its tape anew:  pytest {shlex.quote(name)} --cas-llm=fallback",
         ]
     )
+
+
+def tell_once(stats: Mapping[str, Sequence[Any]]) -> None:
+    """Leave the first line of what cas-llm said of a test for pytest's closing list.
+
+    All of it was printed above; where ``CI`` is set, pytest would print all of it once more.
+    """
+    for report in (*stats.get("failed", ()), *stats.get("error", ())):
+        said = getattr(report, "longrepr", None)
+        if isinstance(said, str) and said.startswith("cas-llm: "):
+            report.longrepr = said.partition("\n")[0]
 
 
 def _came_from(call: pytest.CallInfo[Any], problems: Sequence[Problem]) -> bool:

@@ -7,6 +7,8 @@ from importlib.util import find_spec
 
 import pytest
 
+from cas_llm.cli.init import plan
+
 PYPROJECT = """\
 # A comment that stays.
 [project]
@@ -234,3 +236,11 @@ def test_a_stores_name_is_quoted(project) -> None:
     project.file("pyproject.toml", SETUPTOOLS).cas_llm("init", "--store", 'a "b"')
     table = tomllib.loads(project.read("pyproject.toml"))["tool"]["cas-llm"]
     assert table["store"] == 'a "b"'
+
+
+def test_a_store_above_the_project_is_named_from_there(project) -> None:
+    """What init writes into pyproject.toml holds in every clone, wherever that lies."""
+    project.file("search/pyproject.toml", '[project]\nname = "search"\n')
+    steps = plan(project.path / "search", project.path / "cache_store", hooks=False)
+    (table,) = (step for step in steps if step.path.name == "pyproject.toml")
+    assert tomllib.loads(table.text)["tool"]["cas-llm"] == {"store": "../cache_store"}

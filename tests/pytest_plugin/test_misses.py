@@ -114,6 +114,7 @@ def test_a_mocked_answer_is_the_tests_own(inner, provider):
     assert (provider.count, len(inner.tapes())) == (1, 1)
 
 
+@pytest.mark.slow
 def test_strict_fails_a_passing_test_that_leaves_recordings_unplayed(inner):
     """It names them and the command; without the flag they are nobody's business."""
     inner.tests("def test_it():\n    ask('one')\n    ask('two')").record(passed=1)
@@ -200,6 +201,17 @@ def test_ci_replays_by_default(inner, provider):
     assert provider.count == 1
 
 
+def test_ci_tells_a_miss_once(inner):
+    """pytest's closing list, which isn't cut there, has its first line and not all of it again."""
+    inner.tests("def test_it(): ask('hi')\ndef test_own(): raise KeyError('a\\nb')")
+    said = inner.run(env={"CI": "true"}, failed=2).stdout
+    above, _, closing = said.partition("short test summary info")
+    assert above.count("Record it:") == 1
+    assert "FAILED tests/test_it.py::test_it - cas-llm: not recorded" in closing
+    assert "Record it:" not in closing
+    assert "KeyError" in closing
+
+
 def test_a_run_stops_calling_once_it_has_spent_its_money(inner, provider):
     """What was paid for is kept; the rest is refused with the limit."""
     inner.table("", priced=True).tests(
@@ -223,6 +235,7 @@ def test_a_request_outside_any_test_must_be_recorded_too(inner, provider):
     assert provider.count == 1
 
 
+@pytest.mark.slow
 def test_a_conftests_swallowed_miss_turns_the_run_red(inner, provider):
     """It belongs to no test, so that only the run as a whole can fail with it."""
     inner.project.file(
@@ -289,6 +302,7 @@ def test_workers_start_under_warnings_as_errors(inner):
     inner.run("-n", "1", "-W", "error", plugins=("xdist",), passed=1)
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_for_want_of_a_key_says_what_helps(inner):
     """An SDK that wants a key fails before it asks, even where the answer is recorded."""
     inner.tests(
