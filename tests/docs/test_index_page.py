@@ -1,4 +1,4 @@
-"""The first page names every command there is, and no other."""
+"""The first pages name every command there is and every promise's tests, and no other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import pytest
 
 from cas_llm.cli import COMMANDS, main
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs/index.md").read_text("utf-8")
+TREE = Path(__file__).resolve().parents[2]
+PAGE = (TREE / "docs/how-to/index.md").read_text("utf-8")
+FRONT = (TREE / "docs/index.md").read_text("utf-8")
 
 
 def test_every_command_is_on_the_page_and_no_other():
@@ -25,3 +27,13 @@ def test_every_command_prints_json(command, capsys):
         main([command, "--help"])
     assert end.value.code == 0
     assert "--json" in capsys.readouterr().out
+
+
+def test_every_promise_names_tests_that_are_there():
+    """Seven promises, each with the files that hold it."""
+    promises = re.findall(r"^\d\. \*\*.+?(?=^\d\. |^What cannot)", FRONT, re.MULTILINE | re.DOTALL)
+    assert len(promises) == 7
+    for promise in promises:
+        named = re.findall(r"`(tests/[\w/.]+)`", promise)
+        assert named, promise
+        assert [name for name in named if not (TREE / name).is_file()] == []

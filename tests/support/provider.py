@@ -27,7 +27,8 @@ class Received:
     """One request as it arrived: header names in lower case, the body whole.
 
     `number` counts the requests of this provider from 1; `connection` tells which connection
-    carried it, so that a test can see keep-alive at work.
+    carried it, so that a test can see keep-alive at work. `saying` is set by a script that hands the
+    request on to `support.answers` with the words of the answer.
     """
 
     number: int
@@ -37,6 +38,7 @@ class Received:
     headers: Mapping[str, str]
     body: bytes
     connection: int
+    saying: str | None = None
 
     @property
     def json(self) -> Any:

@@ -57,7 +57,9 @@ def text_in(content: Any) -> str:
 
 
 def says(received: Received, last: Any) -> str:
-    """The text of every answer: the request's number, and what was said last."""
+    """The text of every answer: the script's words, else the request's number and what was said."""
+    if received.saying is not None:
+        return received.saying
     return f"answer {received.number}: {text_in(last)}"
 
 
