@@ -6,11 +6,10 @@ The request's key is unaffected, and so is the old answer: it stays in the store
 from __future__ import annotations
 
 import os
-import secrets
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,11 +18,12 @@ from typing import Annotated
 import typer
 
 from cas_llm.cli import naming, replacing
-from cas_llm.cli.catalogue import Catalogue, Entry, Naming, catalogue, current_tapes
 from cas_llm.cli.hints import shown
 from cas_llm.cli.options import JsonOption, StoreOption, opened
 from cas_llm.errors import CasLLMError, ConfigError, StoreError
-from cas_llm.store import Answer, Recording, Shared, Store, Tape, layout, pick
+from cas_llm.session.catalogue import Catalogue, Entry, Naming, catalogue
+from cas_llm.store import Answer, Recording, Shared, Store, Tape, layout
+from cas_llm.store.retaking import Substitute, retakes, write
 
 Change = Callable[[Answer], bytes]
 """Gives the new body of an answer."""
@@ -66,9 +66,8 @@ def edit_answer(
 ) -> Edited:
     """Put a changed answer in the place of the current one of *key*, wherever that is in use.
 
-    *test* and *ordinal* choose where the key has several answers. Objects are written before the
-    tapes that name them, and a shared sequence counts once it is whole, so that whatever stops it
-    leaves each test, and what is shared, as it was or as it will be.
+    *test* and *ordinal* choose where the key has several answers. Whatever stops it leaves each
+    test, and what is shared, as it was or as it will be.
 
     Raises:
         CasLLMError: no current answer, several, or a body that may not be; nothing was written.
@@ -90,18 +89,10 @@ def edit_answer(
     _refuse_secrets(files)
     store.save(recording)
     store.flush()
-    tapes = _new_tapes(held.tapes, key, entry.digest, digest, answer)
-    shared = _new_shared(held.shared, key, entry.digest, digest)
-    for tape in tapes:
-        store.add_tape(tape)
-    # The first answer last: without it the sequence is not used yet.
-    for naming_entry in reversed(shared[1:]):
-        store.add_shared(naming_entry)
-    store.flush()
-    for naming_entry in shared[:1]:
-        store.add_shared(naming_entry)
-    store.flush()
-    return Edited(key, entry.digest, digest, answer, tapes, shared)
+    changes = {(key, entry.digest): Substitute(digest, answer.answer)}
+    new = retakes(held.tapes, held.shared, changes)
+    write(store, new)
+    return Edited(key, entry.digest, digest, answer, new.tapes, new.shared)
 
 
 def edit(
@@ -127,7 +118,9 @@ def edit(
         try:
             change = body_change(file.read_bytes())
         except OSError as error:
-            raise CasLLMError(f"cannot read {file}: {error.strerror}; nothing changed") from None
+            raise CasLLMError(
+                f"cannot read {file}: {error.strerror}; nothing was changed"
+            ) from None
     else:
         change = in_editor if text is None else text_change(text)
     place = opened(store)
@@ -159,7 +152,10 @@ def in_editor(answer: Answer) -> bytes:
         try:
             code = subprocess.run([*shlex.split(command), str(path)], check=False).returncode  # noqa: S603 - the user's own editor
         except OSError as error:
-            raise CasLLMError(f"cannot start {command!r}: {error.strerror}") from None
+            raise CasLLMError(
+                f"cannot start {command!r}: {error.strerror}; nothing was changed. Set $VISUAL to "
+                "an editor, or give --text or --file"
+            ) from None
         if code:
             raise CasLLMError(f"{command!r} ended with exit code {code}; nothing was changed")
         new = path.read_bytes()
@@ -284,45 +280,3 @@ def _refuse_secrets(files: dict[str, bytes]) -> None:
     for name, data in files.items():
         if name.endswith((".json", ".txt")):
             scan_for_secrets(data, where=name)
-
-
-def _new_tapes(
-    tapes: Iterable[Tape], key: str, old: str, new: str, answer: Answer
-) -> tuple[Tape, ...]:
-    """A new take of every current tape that names the old answer."""
-    tapes = tuple(tapes)
-    in_use = current_tapes(tapes)
-    highest: dict[str, int] = {}
-    for tape in tapes:
-        highest[tape.scope] = max(tape.take, highest.get(tape.scope, 0))
-    made = []
-    # The lowest take first: tapes for several texts of one test keep their order.
-    for tape in sorted(tapes, key=lambda tape: (tape.scope, tape.take, tape.digest)):
-        named = {call for t in tape.turns for call in ((t.key, t.digest), *t.within)}
-        if tape.digest not in in_use or (key, old) not in named:
-            continue
-        highest[tape.scope] += 1
-        turns = tuple(
-            replace(
-                turn,
-                digest=new if (turn.key, turn.digest) == (key, old) else turn.digest,
-                answer=answer.answer if (turn.key, turn.digest) == (key, old) else turn.answer,
-                within=tuple((k, new if (k, d) == (key, old) else d) for k, d in turn.within),
-            )
-            for turn in tape.turns
-        )
-        made.append(Tape(tape.scope, highest[tape.scope], tape.source, turns))
-    return tuple(made)
-
-
-def _new_shared(entries: Iterable[Shared], key: str, old: str, new: str) -> tuple[Shared, ...]:
-    """A new take of the key's shared sequence, if that names the old answer."""
-    mine = [entry for entry in entries if entry.key == key]
-    sequence = pick.from_shared(mine)
-    if sequence is None or old not in sequence.digests:
-        return ()
-    take, run = max(entry.take for entry in mine) + 1, secrets.token_hex(4)
-    return tuple(
-        Shared(key, take, run, number, new if digest == old else digest)
-        for number, digest in enumerate(sequence.digests, 1)
-    )

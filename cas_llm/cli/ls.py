@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cas_llm.cli.catalogue import LINES, Entry, age_text, catalogue
 from cas_llm.cli.hints import command
 from cas_llm.cli.naming import short
 from cas_llm.cli.options import JsonOption, StoreOption, opened
 from cas_llm.errors import ConfigError
+from cas_llm.session.catalogue import LINES, Entry, age_text, catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cas_llm.cli import naming, prompts
-from cas_llm.cli.catalogue import Entry, age_text, catalogue, latest_tape
 from cas_llm.cli.hints import shown
 from cas_llm.cli.options import JsonOption, StoreOption, opened
 from cas_llm.errors import CasLLMError
 from cas_llm.keys import load_record, restore
+from cas_llm.session.catalogue import Entry, age_text, catalogue, latest_tape
 from cas_llm.session.nearest import part_loader
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cas_llm.cli.catalogue import Entry, catalogue, current_tapes
 from cas_llm.cli.options import JsonOption, StoreOption, opened
+from cas_llm.session.catalogue import Entry, catalogue
 from cas_llm.store import layout
+from cas_llm.store.retaking import current_tapes
 
 if TYPE_CHECKING:
     from cas_llm.store import Store
@@ -54,7 +55,9 @@ class Stats:
 def measure(store: Store) -> Stats:
     """The counts of *store*."""
     held = catalogue(store, lines=())
-    entries = held.entries
+    # Moved to another key by rekey, an answer has two, and was paid for once.
+    by_use = sorted(held.entries, key=lambda entry: entry.current)
+    entries = tuple({entry.digest: entry for entry in by_use}.values())
     sizes = {folder: _size(store.root / folder) for folder in _FOLDERS}
     times = sorted(entry.recorded_at for entry in entries if entry.recorded_at)
     return Stats(

@@ -92,7 +92,11 @@ OPTIONS: tuple[Option, ...] = (
 
 BY_NAME = {option.name: option for option in OPTIONS}
 OTHER_VARIABLES = frozenset(
-    f"CAS_LLM_{name}" for name in ("SESSION", "RUN", "TRIAL", "GUARD", "CORPUS", "SLOW", "THOROUGH")
+    f"CAS_LLM_{name}"
+    for name in (
+        *("SESSION", "RUN", "TRIAL", "ANEW", "RESUMES", "GUARD"),
+        *("CORPUS", "SLOW", "THOROUGH"),
+    )
 )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from cas_llm.pytest_plugin.outcomes import Outcomes, last_line
 from cas_llm.store import layout
 
 VARIABLE = "CAS_LLM_TRIAL"
@@ -66,7 +67,7 @@ class Trial:
         self._folders = tuple(Path(path) for path in chosen["folders"])
         self._fixtures = {(name, place) for name, place in chosen["fixtures"]}
         self._results = folder / RESULTS
-        self._outcomes: dict[str, dict[str, Any]] = {}
+        self._outcomes = Outcomes(last_line)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(
@@ -94,14 +95,8 @@ class Trial:
             self._write({"broken": report.nodeid, "text": report.longreprtext})
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        found = self._outcomes.setdefault(report.nodeid, {"outcome": "passed", "problems": []})
-        if report.failed and found["outcome"] != "failed":
-            found |= {"outcome": "failed", "text": _last_line(report.longreprtext)}
-        elif report.skipped and found["outcome"] == "passed":
-            found["outcome"] = "skipped"
-        found["problems"] += getattr(report, "cas_llm_problems", [])
-        if report.when == "teardown":
-            self._write({"test": report.nodeid, **self._outcomes.pop(report.nodeid)})
+        if (outcome := self._outcomes.take(report)) is not None:
+            self._write({"test": report.nodeid, **outcome})
 
     def _is_chosen(self, item: pytest.Item) -> bool:
         path = Path(item.path)
@@ -127,12 +122,6 @@ class Trial:
         # At once, and not through a buffer: the process may be killed at any moment.
         with self._results.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line.removeprefix("E").strip() for line in lines if line.startswith("E ")]
-    return (errors or lines or [""])[0 if errors else -1][:200]
 
 
 @pytest.hookimpl(tryfirst=True)

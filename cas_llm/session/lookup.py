@@ -18,6 +18,9 @@ from cas_llm.session.scopes import Kind
 from cas_llm.store import Answer, Store, Tape, pick
 from cas_llm.store.pick import Recorded
 
+BY_HAND = frozenset({"edited", "scripted"})
+"""The marks of answers that a person wrote, and that CAPTURE keeps unless it is told otherwise."""
+
 
 class Found(NamedTuple):
     """An answer for this ask: which ordinal of its sequence, and whether it is still pending.
@@ -112,6 +115,17 @@ def find_captured(asked: Asked, runtime: Runtime) -> Found | None:
         # What FALLBACK recorded earlier in the run is not asked anew yet.
         if other and told.captured and told.ordinal == asked.number:
             return Found(told.digest, told.ordinal)
+    return _left_behind(asked, runtime)
+
+
+def _left_behind(asked: Asked, runtime: Runtime) -> Found | None:
+    """What the scope had been given for this ask in a run that this one goes on with."""
+    if not (runtime.resumes and asked.scope.staged):
+        return None
+    for waiting in asked.scope.waiting(runtime.store):
+        asks = (waiting.key, waiting.ordinal) == (asked.key, asked.number)
+        if asks and waiting.captured and waiting.run in runtime.resumes:
+            return Found(waiting.digest, waiting.ordinal, pending=True)
     return None
 
 
@@ -135,7 +149,7 @@ def edited(asked: Asked, runtime: Runtime) -> Found | None:
     except StoreError:
         # What cannot be read is what CAPTURE is run to replace.
         return None
-    return Found(digest, ordinal) if "edited" in marks else None
+    return None if BY_HAND.isdisjoint(marks) else Found(digest, ordinal)
 
 
 def _among(known: dict[int, str], asked: Asked, exhausted: str) -> tuple[int, str] | None:
@@ -157,7 +171,7 @@ def _captured_before(asked: Asked, runtime: Runtime) -> dict[int, str]:
     sequence = recorded(asked, runtime) if known else None
     for ordinal, digest in enumerate(sequence.digests if sequence else (), 1):
         # CAPTURE kept what was edited by hand, so nothing waits for that ask.
-        if ordinal not in known and "edited" in runtime.store.load(digest).marks:
+        if ordinal not in known and not BY_HAND.isdisjoint(runtime.store.load(digest).marks):
             known[ordinal] = digest
     return known
 

@@ -20,6 +20,9 @@ from cas_llm.session.scopes import Scope
 from cas_llm.store import Shared, Store, pick
 from cas_llm.wire import Request
 
+RESUMES = "CAS_LLM_RESUMES"
+"""The variable that names killed runs: what CAPTURE had paid for in them is not paid again."""
+
 _REDACTORS_KEPT = 64
 
 
@@ -53,6 +56,7 @@ class Runtime:
         self.pruned = Pruned(settings.store, self.run.folder)
         self.matched: set[str] = set()
         self.recorders: dict[str, Recorder] = {}
+        self.resumes = frozenset(os.environ.get(RESUMES, "").split())
         self._takes: dict[str, int] = {}
         self._redactors = _Redactors({}, ())
 

@@ -11,9 +11,9 @@ from support.provider import ScriptedProvider
 from support.recordings import ask, block, client, fill, key_of
 
 from cas_llm.cli import naming
-from cas_llm.cli.catalogue import catalogue
 from cas_llm.cli.edit import body_change, edit_answer, in_editor, text_change
 from cas_llm.errors import CasLLMError, ConfigError, ObjectCorrupt, SecretFound, StoreError
+from cas_llm.session.catalogue import catalogue
 from cas_llm.store import Store, Tape
 
 

@@ -12,10 +12,10 @@ from support.provider import ScriptedProvider
 from support.recordings import fill, key_of
 
 from cas_llm.cli import naming
-from cas_llm.cli.catalogue import Entry, Naming, age_text, catalogue
 from cas_llm.cli.edit import edit_answer, text_change
 from cas_llm.cli.ls import Filter, parse_age, select
 from cas_llm.errors import CasLLMError, ConfigError
+from cas_llm.session.catalogue import Entry, Naming, age_text, catalogue
 from cas_llm.store import Store
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)

@@ -10,10 +10,10 @@ from support.projects import Project
 from support.provider import ScriptedProvider
 from support.recordings import fill, key_of
 
-from cas_llm.cli.catalogue import Entry
 from cas_llm.cli.edit import edit_answer, text_change
 from cas_llm.cli.output import size_text
 from cas_llm.cli.stats import _grouped, _row, measure
+from cas_llm.session.catalogue import Entry
 from cas_llm.store import Store
 
 

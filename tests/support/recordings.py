@@ -79,6 +79,6 @@ def fill(root: Path, provider: ScriptedProvider) -> Store:
 
 def key_of(store: Store, text: str) -> str:
     """The key of the recorded request whose last turn is *text*."""
-    from cas_llm.cli.catalogue import catalogue
+    from cas_llm.session.catalogue import catalogue
 
     return next(entry.key for entry in catalogue(store).entries if entry.ask == (text,))

@@ -1,4 +1,4 @@
-"""What a store holds, one value a recording: the list behind `ls`, `stats` and `show`.
+"""What a store holds, one value a recording: the list behind `ls`, `stats`, `show` and `rerecord`.
 
 Reads tapes, shared entries, answers and key records; writes nothing and decides nothing.
 """
@@ -21,6 +21,7 @@ from cas_llm.store import Store, Tape, crew, layout, pick
 from cas_llm.store.files import Writer
 from cas_llm.store.objects import Objects
 from cas_llm.store.pick import Shared
+from cas_llm.store.retaking import current_tapes
 
 LINES = ("ask", "answer")
 
@@ -114,15 +115,6 @@ def catalogue(store: Store, lines: Collection[str] = LINES) -> Catalogue:
                 places = tuple(namings.pop((key, digest)))
                 entries.append(_entry(words, key, digest, places, facts))
     return Catalogue(tuple(sorted(entries, key=_order)), tapes, shared, tuple(damaged))
-
-
-def current_tapes(tapes: Iterable[Tape]) -> set[str]:
-    """The digests of the tapes in use: of each scope and each source text the best one."""
-    groups: dict[tuple[str, str], list[Tape]] = {}
-    for tape in tapes:
-        groups.setdefault((tape.scope, tape.source), []).append(tape)
-    best = (pick.current(group, source) for (_, source), group in groups.items())
-    return {tape.digest for tape in best if tape is not None}
 
 
 def latest_tape(tapes: Iterable[Tape]) -> Tape | None:
