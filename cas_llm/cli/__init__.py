@@ -17,6 +17,9 @@ code  meaning
 
 from __future__ import annotations
 
+import inspect
+import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,6 +39,9 @@ USAGE = 2
 DEFECT = 3
 INTERRUPTED = 130
 
+COMPLETES = "_CAS_LLM_COMPLETE"
+"""The variable by which a shell says what was typed so far, and asks what may follow."""
+
 
 class Command(NamedTuple):
     """Where a command lives, the panel of ``--help`` it stands in, and its line there."""
@@ -49,12 +55,18 @@ COMMANDS: dict[str, Command] = {
     "init": Command("init", "Record", "Set up a store in this project."),
     "demo": Command("demo", "Record", "Record and replay real calls; needs no key, no network."),
     "pending": Command("pending", "Record", "List, accept or drop answers that wait for a test."),
+    "import": Command("import_", "Record", "Bring in the cassettes of vcrpy and other tools."),
+    "rerecord": Command("rerecord", "Record", "Record tests or requests anew, with a price tag."),
+    "review": Command("review", "Record", "Accept or reject new answers, one by one."),
     "edit": Command("edit", "Record", "Change an answer by hand, and every test that uses it."),
+    "rekey": Command("rekey", "Record", "Move the store to other key rules; makes no call."),
     "ls": Command("ls", "Inspect", "List what is recorded."),
     "show": Command("show", "Inspect", "Show a recording or a test's whole tape, readable."),
     "explain": Command("explain", "Inspect", "Why a request has its key, or why a test missed."),
     "history": Command("history", "Inspect", "Show every answer a prompt or a test ever had."),
+    "export": Command("export", "Inspect", "Write recordings as cassettes or lines of JSON."),
     "stats": Command("stats", "Inspect", "Count recordings, bytes, tokens and money."),
+    "diff": Command("diff", "Inspect", "What changed in the answers, test by test."),
     "report": Command("report", "Guard", "Merge the reports of shards; fail for what is amiss."),
     "doctor": Command("doctor", "Guard", "Say each setting, where it came from, what is amiss."),
     "prune": Command("prune", "Guard", "Take out what nothing needs any more; undo it."),
@@ -62,7 +74,10 @@ COMMANDS: dict[str, Command] = {
     "resolve": Command("resolve", "Guard", "Mend the store in the middle of a merge."),
     "verify": Command("verify", "Guard", "Prove the store: names, references, bytes, keys, git."),
 }
-"""Every command; its module exposes a function of its name."""
+"""Every command; its module exposes a function of the module's own name."""
+
+
+_BRACKETS = re.compile(r"(\[[a-z#/@][^\[\]]*\])")
 
 
 @dataclass
@@ -70,6 +85,40 @@ class _Choices:
     """What was said before the command's name."""
 
     debug: bool = False
+
+
+def _plain(parameters: list[Any]) -> list[Any]:
+    """*parameters* as help shows them: a flag takes no value, so that no type stands beside it."""
+    for one in parameters:
+        if getattr(one, "is_flag", False) and one.metavar is None:
+            one.metavar = ""
+    return parameters
+
+
+class _Readable:
+    """A command whose help fills the terminal, however its docstring's lines are broken."""
+
+    help: str
+
+    def __init__(self, *arguments: Any, **attributes: Any) -> None:
+        paragraphs = inspect.cleandoc(attributes.get("help") or "").split("\n\n")
+        attributes["help"] = "\n\n".join(
+            one if one.startswith("\b") else " ".join(one.split()) for one in paragraphs
+        )
+        super().__init__(*arguments, **attributes)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _plain(super().get_params(ctx))  # type: ignore[misc]
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        # rich would take the name of a table, in its square brackets, for a colour.
+        text = self.help
+        if getattr(self, "rich_markup_mode", None) == "rich":
+            self.help = _BRACKETS.sub(r"\\\1", text)
+        try:
+            super().format_help(ctx, formatter)  # type: ignore[misc]
+        finally:
+            self.help = text
 
 
 class _Commands(TyperGroup):
@@ -82,6 +131,9 @@ class _Commands(TyperGroup):
             for name, command in COMMANDS.items()
         }
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _plain(super().get_params(ctx))
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         name, found, rest = super().resolve_command(ctx, args)
         return name, found if name is None else load(name), rest
@@ -89,9 +141,12 @@ class _Commands(TyperGroup):
 
 def load(name: str) -> Any:
     """The command *name*, imported, as typer runs it."""
-    module = import_module(f"{__name__}.{COMMANDS[name].module}")
+    word = COMMANDS[name].module
+    module = import_module(f"{__name__}.{word}")
     alone = typer.Typer(add_completion=False)
-    alone.command(name)(getattr(module, name))
+    # One that takes more than typer can tell apart brings a class of its own.
+    own = getattr(module, "COMMAND_CLASS", TyperCommand)
+    alone.command(name, cls=type(own.__name__, (_Readable, own), {}))(getattr(module, word))
     return get_command(alone)
 
 
@@ -100,6 +155,14 @@ def _print_version(wanted: bool) -> None:
         from cas_llm.cli.output import version
 
         typer.echo(f"cas-llm {version()}")
+        raise typer.Exit
+
+
+def _show_completion(shell: str | None) -> None:
+    if shell is not None:
+        from cas_llm.cli.completion import script
+
+        typer.echo(script(shell), nl=False)
         raise typer.Exit
 
 
@@ -117,6 +180,17 @@ def _start(
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Say the version."),
     ] = False,
+    completion: Annotated[
+        str | None,
+        typer.Option(
+            "--show-completion",
+            metavar="SHELL",
+            callback=_show_completion,
+            is_eager=True,
+            show_default=False,
+            help="Print what makes bash, zsh or fish complete cas-llm.",
+        ),
+    ] = None,
     debug: Annotated[
         bool,
         typer.Option(
@@ -128,7 +202,11 @@ def _start(
     ] = False,
 ) -> None:
     """Record every LLM call once, keep the answer in git, replay it for ever."""
-    del version, debug  # their callbacks did what is to be done, before any command is imported
+    del (
+        version,
+        completion,
+        debug,
+    )  # their callbacks did what is to be done, before any command is imported
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -137,6 +215,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Under ``--json`` an error is told twice: as text on standard error, and as
     ``{"error": {"message": ..., "exit": ...}}`` on standard output.
     """
+    if (typed := os.environ.get(COMPLETES)) is not None:
+        from cas_llm.cli.completion import complete
+
+        complete(typed)
+        sys.exit(0)
     choices = _Choices()
     given = sys.argv[1:] if arguments is None else list(arguments)
     as_json = "--json" in given

@@ -30,6 +30,7 @@ from cas_llm.pytest_plugin.fixtures import WideFixtures
 from cas_llm.pytest_plugin.noting import Notes, relative
 from cas_llm.pytest_plugin.origins import origin_of
 from cas_llm.pytest_plugin.reporting import Reporting
+from cas_llm.pytest_plugin.vcr_marker import take_over
 from cas_llm.pytest_plugin.verdicts import RunningTest
 from cas_llm.pytest_plugin.wanted import Wanted
 from cas_llm.pytest_plugin.watching import Watching
@@ -70,6 +71,7 @@ class Running:
         config.pluginmanager.register(self.ending, "cas_llm_ending")
         self._stopped = False
         transports.install()
+        take_over(config, self.settings)
         push(self.shared)
         self._placeholders.put()
         if not is_worker():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import fsum
 from typing import Any
 
-from cas_llm.prices import money
+from cas_llm.prices import about
 from cas_llm.providers import PYTHON
 from cas_llm.session import misses
 
@@ -43,7 +43,7 @@ class Bill:
     def _price(self) -> str:
         if self.unpriced == self.calls:
             return "price unknown"
-        known = f"about {money(self.price)}" if self.price else "free"
+        known = about(self.price) if self.price else "free"
         return f"{known}, {self.unpriced} of unknown price" if self.unpriced else known
 
 
@@ -78,7 +78,9 @@ def told(group: Sequence[ProblemDocument]) -> str:
         return f"{differs}    (recorded {when})" if _A_DATE.match(when) else differs
     if len(group) == 1:
         return str(first["headline"]).removeprefix("cas-llm: ")
-    kind = "new: nothing recorded yet" if first.get("new") else first["kind"]
+    kind = first["kind"]
+    if kind == misses.NOT_RECORDED:
+        kind = "new: nothing recorded yet" if first.get("new") else "nothing recorded"
     return f"{first['what']}   {kind}"
 
 

@@ -59,7 +59,7 @@ def keep(asked: Asked, heard: Heard, runtime: Runtime, redactor: Redactor) -> Ke
     if not asked.scope.staged:
         # The answer says under which ordinal it is named.
         asked = asked._replace(number=shared_entry(asked, "", runtime).ordinal)
-    answer, cost = _answer(asked, heard, runtime, redactor)
+    answer, cost = answer_of(asked, heard, runtime.run.id, redactor)
     digest = write(asked, answer, runtime, redactor)
     return Kept(digest, answer, cost)
 
@@ -69,7 +69,7 @@ def write(asked: Asked, answer: Answer, runtime: Runtime, redactor: Redactor) ->
     parts = {digest: (part.ext, part.data) for digest, part in asked.record.parts.items()}
     recording = Recording(asked.record.data, answer, parts)
     digest, files = recording.files()
-    _refuse_secrets(asked, digest, files, redactor)
+    refuse_secrets(asked, digest, files, redactor)
     scope, store, run = asked.scope, runtime.store, runtime.run
     if scope.staged:
         store.pending.stage(
@@ -125,9 +125,15 @@ def note(
     return use
 
 
-def _answer(
-    asked: Asked, heard: Heard, runtime: Runtime, redactor: Redactor
+def answer_of(
+    asked: Asked, heard: Heard, run: str, redactor: Redactor
 ) -> tuple[Answer, float | None]:
+    """What was heard as the answer that *run* would store, and what it cost; writes nothing.
+
+    Raises:
+        SecretFound: the body stays encoded and hides a secret.
+
+    """
     response = heard.response
     kind = response.header("content-type")
     _refuse_encoded_secret(response, redactor)
@@ -144,7 +150,7 @@ def _answer(
     answer = Answer(
         key=asked.key,
         response=response,
-        run=runtime.run.id,
+        run=run,
         ordinal=asked.number,
         test="" if scope.kind is Kind.SHARED else scope.name,
         ask=asked.ask,
@@ -155,10 +161,15 @@ def _answer(
     return answer, cost
 
 
-def _refuse_secrets(
+def refuse_secrets(
     asked: Asked, answer: str, files: Mapping[str, bytes], redactor: Redactor
 ) -> None:
-    """Fail closed on all text that would be written, and on the name its tape would get."""
+    """Fail closed on all text that would be written, and on the name its tape would get.
+
+    Raises:
+        SecretFound: one of them holds what looks like a secret; says where.
+
+    """
     scope = asked.scope
     if scope.kind is not Kind.SHARED:
         refuse_named_secret(scope.name, redactor)

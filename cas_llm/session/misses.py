@@ -253,7 +253,7 @@ def price_text(problems: Sequence[Problem]) -> str:
     known = [problem.price for problem in problems if problem.price is not None]
     if not known:
         return f"{calls}, price unknown"
-    return f"{calls}, about {prices.money(sum(known))}" if sum(known) else f"{calls}, free"
+    return f"{calls}, {prices.about(sum(known))}" if sum(known) else f"{calls}, free"
 
 
 def _plural(count: int, word: str) -> str:

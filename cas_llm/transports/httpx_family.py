@@ -21,6 +21,7 @@ from cas_llm.session.actions import Mark
 from cas_llm.session.bindings import Binding, current
 from cas_llm.session.encodings import SAMPLES
 from cas_llm.transports.asking import begin, outcome, outcome_async
+from cas_llm.transports.replaced import is_handed_over
 from cas_llm.transports.streams import Streams
 from cas_llm.wire import Headers, Request
 
@@ -45,11 +46,13 @@ class Adapter:
         transport object is mocked further down.
         """
         if is_genuine(transport.__dict__.get("handle_request"), home):
-            ledger.wrap(transport, "handle_request", lambda call: self._sync(call, aside))
+            ledger.wrap(transport, "handle_request", lambda call: self.around(call, aside))
         if is_genuine(transport.__dict__.get("handle_async_request"), home):
-            ledger.wrap(transport, "handle_async_request", lambda call: self._async(call, aside))
+            ledger.wrap(transport, "handle_async_request", lambda c: self.around_async(c, aside))
 
-    def _sync(self, call: Callable[..., Any], aside: Callable[[Any], bool]) -> Callable[..., Any]:
+    def around(self, call: Callable[..., Any], aside: Callable[[Any], bool]) -> Callable[..., Any]:
+        """A handler that asks the session first, and *call* where it does not answer."""
+
         def handle_request(transport: Any, request: Any) -> Any:
             binding = current()
             if binding is None or aside(transport) or DECIDED in request.extensions:
@@ -60,7 +63,11 @@ class Adapter:
 
         return handle_request
 
-    def _async(self, call: Callable[..., Any], aside: Callable[[Any], bool]) -> Callable[..., Any]:
+    def around_async(
+        self, call: Callable[..., Any], aside: Callable[[Any], bool]
+    ) -> Callable[..., Any]:
+        """See `around`; *call* gives an awaitable."""
+
         async def handle_async_request(transport: Any, request: Any) -> Any:
             binding = current()
             if binding is None or aside(transport) or DECIDED in request.extensions:
@@ -187,7 +194,7 @@ def pool_is_mocked(transport: Any) -> bool:
     if known is None:
         known = is_genuine(function, "httpcore") or is_genuine(function, "httpcore2")
         _GENUINE[function] = known
-    return not known
+    return not (known or is_handed_over(function))
 
 
 def to_wire(request: Any, body: bytes) -> Request:

@@ -12,6 +12,7 @@ from typing import Any
 from cas_llm.patching import Ledger
 from cas_llm.transports.asking import settled
 from cas_llm.transports.httpx_family import Adapter, is_genuine
+from cas_llm.transports.replaced import is_handed_over
 
 _CLASSES = ("AiohttpTransport", "LiteLLMAiohttpTransport")
 _STAND_INS = frozenset({"aioresponses", "vcr"})
@@ -31,13 +32,17 @@ def patch_transport(module: ModuleType, ledger: Ledger) -> None:
 class _Outer(Adapter):
     """The adapter whose requests aiohttp's own is not asked about again."""
 
-    def _async(self, call: Callable[..., Any], aside: Callable[[Any], bool]) -> Callable[..., Any]:
+    def around_async(
+        self, call: Callable[..., Any], aside: Callable[[Any], bool]
+    ) -> Callable[..., Any]:
+        """See `Adapter.around_async`."""
+
         async def send(transport: Any, request: Any) -> Any:
             with settled():
                 sent: Awaitable[Any] = call(transport, request)
                 return await sent
 
-        return super()._async(send, aside)
+        return super().around_async(send, aside)
 
 
 def _library_of(transport: type) -> ModuleType | None:
@@ -56,7 +61,8 @@ def _session_is_mocked(transport: Any) -> bool:  # noqa: ARG001 - one signature 
 def session_is_mocked() -> bool:
     """Whether somebody else answers for aiohttp's sessions, rather than watch them."""
     client = sys.modules.get("aiohttp.client")
-    return client is not None and _is_mock(getattr(client.ClientSession, "_request", None))
+    request = getattr(getattr(client, "ClientSession", None), "_request", None)
+    return client is not None and not is_handed_over(request) and _is_mock(request)
 
 
 @lru_cache(maxsize=64)

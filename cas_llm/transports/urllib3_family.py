@@ -31,6 +31,7 @@ from cas_llm.session.encodings import MEMBERS
 from cas_llm.transports.asking import begin, is_settled, outcome
 from cas_llm.transports.http1 import LiveFile, replayed
 from cas_llm.transports.httpx_family import is_genuine
+from cas_llm.transports.replaced import is_handed_over, own_connections
 from cas_llm.wire import Headers, Request
 
 _MAKES_RESPONSES = not _version.__version__.startswith("1.")
@@ -147,7 +148,7 @@ class _Live:
     """One live attempt: `pool` makes it, and leaving the block with an error gives it up."""
 
     def __init__(self, pool: Any, action: Forward, host: str) -> None:
-        self._genuine = pool
+        self._genuine = pool = own_connections(pool)
         self._recorder = action.recorder
         self._held = ExitStack()
         self._held.enter_context(tripwire.allowed(host))
@@ -271,8 +272,9 @@ def _is_mocked(pool: Any) -> bool:
     """Whether somebody else answers in the pool's place, or in its connections'."""
     make = getattr(getattr(pool, "_make_request", None), "__func__", None)
     connection = pool.ConnectionCls
-    asked = (getattr(connection, name, None) for name in _ASKED)
-    return not (_is_own(make) and _connects(connection, *asked))
+    asked = [getattr(connection, name, None) for name in _ASKED]
+    below = _connects(connection, *asked) or all(map(is_handed_over, asked))
+    return not (_is_own(make) and below)
 
 
 _ASKED = ("request", "getresponse")
