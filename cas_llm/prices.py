@@ -65,6 +65,12 @@ def money(amount: float | None) -> str:
     return f"{sign}${whole}.{cents[:2]}{cents[2:].rstrip('0')}"
 
 
+def about(amount: float) -> str:
+    """*amount* as an estimate: ``about $0.42``, ``under $0.0001``."""
+    told = money(amount)
+    return f"under {told[1:]}" if told.startswith("<") else f"about {told}"
+
+
 def _names(model: str) -> tuple[str, ...]:
     """*model*, then without its date or tag, then without a path before it."""
     bare = model.rpartition("/")[2]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cas_llm.prices import money, price
+from cas_llm.prices import about, money, price
 from cas_llm.providers import Usage
 
 USED = Usage(input=100_000, output=10_000)
@@ -90,3 +90,11 @@ def test_nothing_makes_it_raise(api, model, usage):
 def test_money_is_short_and_honest(amount, text):
     """Small amounts keep the digits that matter; an unknown one is called so."""
     assert money(amount) == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "told"), [(0.42, "about $0.42"), (0.00001, "under $0.0001"), (0.0, "about $0.00")]
+)
+def test_an_estimate_is_said_to_be_one(amount, told):
+    """What is too small to be shown is a bound, not an estimate of a bound."""
+    assert about(amount) == told

@@ -284,7 +284,7 @@ def _print_accepted(done: Accepted, store: Store) -> None:
 
 def _print_dropped(chosen: Sequence[Item]) -> None:
     from cas_llm.cli.output import counted, say
-    from cas_llm.prices import money
+    from cas_llm.prices import about
 
     paid = sum(item.cost or 0.0 for item in chosen)
-    say(f"dropped {counted(len(chosen), 'answer')}; recording them anew costs about {money(paid)}")
+    say(f"dropped {counted(len(chosen), 'answer')}; recording them anew costs {about(paid)}")

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from cas_llm import prices
 from cas_llm.cli import rerecord_documents as documents
 from cas_llm.cli.hints import shown
 from cas_llm.cli.output import console, counted, print_json, print_table, say
@@ -215,7 +216,7 @@ def _price(bills: Sequence[Bill]) -> str:
     unknown = sum(bill.unknown for bill in bills)
     if unknown == calls:
         return f"{counted(calls, 'call')}, price unknown"
-    about = "free" if not cost and not unknown else f"about {money(cost)}"
+    about = "free" if not cost and not unknown else prices.about(cost)
     more = f" and {unknown:,} of unknown price" if unknown else ""
     return f"{counted(calls, 'call')}, {about}{more}"
 
