@@ -5,6 +5,7 @@ Reads names only; a word that fits nothing, or more than one thing, is one clear
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,7 @@ def key(store: Store, word: str) -> str:
     """The key that *word* is a prefix of.
 
     Raises:
-        CasLLMError: none or several; says so where *word* is an answer's digest.
+        CasLLMError: none or several; says so where *word* is an answer's digest or a test.
         StoreError: that answer cannot be read; names its file.
 
     """
@@ -63,6 +64,11 @@ def key(store: Store, word: str) -> str:
         return only(found, word, "keys")
     digests = _stored(store, layout.OBJECTS, text) if HEX.match(text) else []
     if not digests:
+        if tapes := tapes_named(store, word):
+            raise CasLLMError(
+                f"{tapes[0].scope} is a test; give the key of one of its requests: "
+                f"cas-llm show {shlex.quote(tapes[0].scope)}"
+            )
         raise _nothing(store, word)
     asked = store.load(only(digests, word, "digests")).key
     raise CasLLMError(f"{word!r} is an answer; give the key of its request: {short(asked)}")

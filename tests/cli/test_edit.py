@@ -149,6 +149,12 @@ def test_an_answers_digest_is_told_from_a_key(store: Store, damage) -> None:
         naming.key(store, digest)
 
 
+def test_a_test_is_told_from_a_key(store: Store) -> None:
+    """Where a test is named, the command that lists its keys is."""
+    with pytest.raises(CasLLMError, match=r"use::one is a test.*cas-llm show use::one"):
+        naming.key(store, "use::one")
+
+
 def test_a_damaged_answer_is_named_and_not_passed_over(store: Store, damage) -> None:
     """Its key finds the file that is damaged, rather than no answer."""
     key = key_of(store, "flow")
