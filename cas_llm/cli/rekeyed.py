@@ -92,10 +92,9 @@ class Told:
         if plan.allowed:
             yield f"{_clashes(len(plan.allowed))} allowed: their requests become one"
         if plan.joined:
-            one = (
-                "takes in several requests" if plan.joined == 1 else "take in several requests each"
-            )
-            yield f"{counted(plan.joined, 'key')} {one}, which stay apart: by their tests or order"
+            takes = "takes in several requests" if plan.joined == 1 else "take in several each"
+            yield f"{counted(plan.joined, 'key')} {takes}, told apart by their test or by their order:"
+            yield "  there a request that is asked again gets the next answer"
         if plan.tied:
             yield f"tied tapes of {', '.join(plan.tied)}: the one in use now leads from then on"
         if plan.waiting:

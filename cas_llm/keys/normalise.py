@@ -210,6 +210,12 @@ def _elide(argument: str) -> Normaliser:
     return drop
 
 
+def _told(error: Exception) -> str:
+    """What was raised, in one line."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, ImportError) else f"{type(error).__name__}: {text}"
+
+
 def _imported(rule: str) -> Normaliser:
     from importlib import import_module
 
@@ -217,13 +223,19 @@ def _imported(rule: str) -> Normaliser:
     name = rest.partition("@")[0]
     try:
         found: Any = getattr(import_module(module), name, None)
-    except ImportError as error:
-        raise ConfigError(f"normaliser {rule!r} can't be imported: {error}") from error
+    except Exception as error:  # a module may raise anything while it is imported
+        raise ConfigError(f"normaliser {rule!r} can't be imported: {_told(error)}") from error
     if not callable(found):
         raise ConfigError(f"normaliser {rule!r}: module {module!r} has no function {name!r}")
 
     def checked(body: Any) -> Any:
-        new = found(body)
+        try:
+            new = found(body)
+        except Exception as error:
+            raise ConfigError(
+                f"normaliser {rule!r} failed ({_told(error)}): it must take any JSON body, "
+                "whichever API it is of"
+            ) from error
         try:
             canonical(new)
         except NotCanonical as error:

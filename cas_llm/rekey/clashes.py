@@ -8,6 +8,7 @@ tape's order. So, of two requests of one scope:
 - where the later one quotes the earlier one's answer, or one that does, no run can turn them
   round;
 - anything else is a clash: asked at once, or in another order, each would get the other's answer.
+  So is what a function's live body asked, which has no place in the order.
 
 One thing an order does not save: a key with several answers gives a repeated ask the next one,
 where a request with a single answer was given that again. So requests that join are told.
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from cas_llm.digest import digest_of
 from cas_llm.errors import StoreError
 from cas_llm.keys import Difference, compare, restore
 from cas_llm.providers import provider_for
@@ -60,26 +62,16 @@ class Clashes:
         self._store = store
         self._requests = requests
         self._keys = keys
+        self._answers: dict[str, tuple[int, str]] = {}
 
     def on_tape(self, tape: Tape) -> Iterator[Clash]:
         """Those of one tape, each pair of requests once."""
-        turns = [(turn.key, turn.digest) for turn in tape.turns]
-        reach: Callable[[int], frozenset[int]] | None = None
-        told: set[tuple[str, str]] = set()
-        for group in self._merged(turns):
-            for earlier, later in combinations(group, 2):
-                pair = turns[earlier][0], turns[later][0]
-                if pair[0] == pair[1] or pair in told or self._alike(turns[earlier], turns[later]):
-                    continue
-                reach = reach or self._reach(turns)
-                if earlier not in reach(later):
-                    told |= {pair, pair[::-1]}
-                    yield self.between(turns[earlier], turns[later], tape.scope)
-        for calls in ([call for turn in tape.turns for call in turn.within],):
-            for group in self._merged(calls):
-                for one, other in combinations(group, 2):
-                    if calls[one][0] != calls[other][0]:
-                        yield from self._of(calls[one], calls[other], tape.scope)
+        told: set[frozenset[str]] = set()
+        for one, other in self._unordered(tape):
+            pair = frozenset((one[0], other[0]))
+            if pair not in told:
+                told.add(pair)
+                yield self.between(one, other, tape.scope)
 
     def among_tapes(self, tapes: Sequence[Tape]) -> Iterator[Clash]:
         """Those of tapes that one scope uses side by side, for one text of its test."""
@@ -110,6 +102,22 @@ class Clashes:
         )
         return Clash(self._keys[one], one[0], other[0], scope, differences, said)
 
+    def _unordered(self, tape: Tape) -> Iterator[tuple[Call, Call]]:
+        """Calls of one tape that become one, differ in their answers, and may come in any order."""
+        turns = [(turn.key, turn.digest) for turn in tape.turns]
+        inner = [call for turn in tape.turns for call in turn.within]
+        calls = [*turns, *inner]
+        reach: Callable[[int], frozenset[int]] | None = None
+        for group in self._merged(calls):
+            for earlier, later in combinations(group, 2):
+                one, other = calls[earlier], calls[later]
+                if one[0] == other[0] or self._alike(one, other):
+                    continue
+                reach = reach or self._reach(turns)
+                # A function's body may make its calls at any time.
+                if later >= len(turns) or earlier not in reach(later):
+                    yield one, other
+
     def _of(self, one: Call, other: Call, scope: str) -> Iterator[Clash]:
         if not self._alike(one, other):
             yield self.between(one, other, scope)
@@ -125,8 +133,14 @@ class Clashes:
 
     def _alike(self, one: Call, other: Call) -> bool:
         """Whether both were answered with the same bytes."""
-        mine, theirs = (self._store.load(digest).response for _, digest in (one, other))
-        return (mine.status, mine.body) == (theirs.status, theirs.body)
+        return self._answered(one[1]) == self._answered(other[1])
+
+    def _answered(self, digest: str) -> tuple[int, str]:
+        """The status and the digest of the bytes of an answer, read once."""
+        if digest not in self._answers:
+            response = self._store.load(digest).response
+            self._answers[digest] = response.status, digest_of(response.body)
+        return self._answers[digest]
 
     def _reach(self, turns: Sequence[Call]) -> Callable[[int], frozenset[int]]:
         """For each turn the earlier ones that it cannot be asked before."""

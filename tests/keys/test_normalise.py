@@ -140,6 +140,12 @@ def test_a_function_of_the_projects_own_must_return_json():
         normaliser("builtins:set@1")([1])
 
 
+def test_a_function_of_the_projects_own_that_raises_is_one_clear_error():
+    """It names the rule and what was raised; so is a module that cannot be imported, whatever why."""
+    with pytest.raises(ConfigError, match=r"'builtins:ord@1' failed \(TypeError: "):
+        normaliser("builtins:ord@1")([1])
+
+
 def test_requests_that_differ_only_so_are_equal():
     """The rule is in both records, so both have one key."""
     rules = Rules(("uuid", "ignore:$.a.at"))

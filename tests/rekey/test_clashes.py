@@ -128,6 +128,15 @@ def test_calls_within_a_functions_body_clash_as_well(shelf):
     assert clash.answers == ("2", "3")
 
 
+def test_a_call_within_a_body_clashes_with_a_turn(shelf):
+    """A body runs whenever its function does, so that the turn's answer could be given to it."""
+    turn, inner = shelf.answer(traced(1), "turn"), shelf.answer(traced(2), "inner")
+    shelf.store.add_tape(Tape(ONE, 0, "", (Turn(*turn, within=(inner,)),)))
+    assert shelf.says(ONE, traced(1), traced(2)) == ["turn", "inner"]
+    (clash,) = shelf.under(TRACE).plan().clashes
+    assert clash.answers == ("turn", "inner")
+
+
 def test_shared_answers_to_two_requests_clash(shelf):
     """They have no order; the one whose key is allowed serves from then on, for good."""
     shelf.shared(traced(1), "a")
