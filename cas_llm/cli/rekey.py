@@ -6,7 +6,9 @@ What comes of it is decided in `cas_llm.rekey`; here is which rules are meant, a
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -87,13 +89,11 @@ def rekey(
 def _target(
     settings: Settings, more: Iterable[str], rename: Iterable[str], namespace: Iterable[str]
 ) -> Target:
-    from cas_llm.keys import normaliser
     from cas_llm.redact import Redactor, secret_variables
     from cas_llm.rekey import Target
 
     rules = tuple(dict.fromkeys((*settings.normalise, *more)))
-    for rule in rules:
-        normaliser(rule)
+    _refuse_malformed(rules)
     return Target(
         normalise=rules,
         namespace=settings.namespace,
@@ -102,6 +102,18 @@ def _target(
         namespaces=_pairs(namespace, "--namespace"),
         redact=Redactor(secret_variables(os.environ), settings.redact).text,
     )
+
+
+def _refuse_malformed(rules: Iterable[str]) -> None:
+    """Raise ConfigError for what is no rule; the project's own functions lie in its folder."""
+    from cas_llm.config import find_table
+    from cas_llm.keys import normaliser
+
+    project = str(find_table(Path.cwd())[0] or Path.cwd())
+    for rule in rules:
+        if "@" in rule and project not in sys.path:
+            sys.path.append(project)
+        normaliser(rule)
 
 
 def _pairs(given: Iterable[str], option: str) -> dict[str, str]:
@@ -115,9 +127,13 @@ def _pairs(given: Iterable[str], option: str) -> dict[str, str]:
 
 
 def _refuse_unknown(target: Target, plan: Plan) -> None:
-    for old in target.apis.keys() - plan.apis:
-        there = ", ".join(sorted(plan.apis)) or "nothing"
-        raise ConfigError(f"nothing is recorded of {old!r}; there is {there}", source="--rename")
+    for option, asked, known in (
+        ("--rename", target.apis, plan.apis),
+        ("--namespace", target.namespaces, plan.namespaces),
+    ):
+        for old in asked.keys() - known:
+            there = ", ".join(sorted(known)) or "none"
+            raise ConfigError(f"nothing is recorded of {old!r}; there is {there}", source=option)
 
 
 def _planned(place: Store, target: Target, allow: frozenset[str]) -> Plan:

@@ -93,7 +93,7 @@ class Told:
             yield f"{_clashes(len(plan.allowed))} allowed: their requests become one"
         if plan.joined:
             takes = "takes in several requests" if plan.joined == 1 else "take in several each"
-            yield f"{counted(plan.joined, 'key')} {takes}, told apart by their test or by their order:"
+            yield f"{counted(plan.joined, 'key')} {takes}, told apart by test or order:"
             yield "  there a request that is asked again gets the next answer"
         if plan.tied:
             yield f"tied tapes of {', '.join(plan.tied)}: the one in use now leads from then on"

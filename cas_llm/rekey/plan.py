@@ -43,7 +43,7 @@ class Plan:
     `keys` gives each recording's new key, its old one where it has it already or cannot be moved.
     `joined` counts keys that take in several requests without a clash; `allowed` are clashes that
     somebody chose; `tied` are scopes with tapes that tied, of which the one in use then leads;
-    `apis` are the names of APIs as they were.
+    `apis` and `namespaces` are what these were called.
     """
 
     keys: Mapping[Call, str] = field(default_factory=dict)
@@ -57,6 +57,7 @@ class Plan:
     joined: int = 0
     tied: tuple[str, ...] = ()
     apis: frozenset[str] = frozenset()
+    namespaces: frozenset[str] = frozenset()
 
     @property
     def kept(self) -> int:
@@ -122,7 +123,8 @@ def plan(
         allowed=tuple(one for one in found if not one.keys.isdisjoint(allow)),
         joined=_joined(keys, found),
         tied=tuple(sorted(_tied(tapes) & {tape.scope for tape in new})),
-        apis=requests.apis,
+        apis=requests.named("api"),
+        namespaces=requests.named("namespace"),
     )
 
 

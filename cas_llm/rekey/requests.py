@@ -110,10 +110,10 @@ class Requests:
             return self._objects.get_request(key)
         return self._behind.get_request(key)
 
-    @property
-    def apis(self) -> frozenset[str]:
-        """The names of all APIs that were met."""
-        return frozenset(str(record["api"]) for record in self._records.values())
+    def named(self, member: str) -> frozenset[str]:
+        """What *member* (``api``, ``namespace``) was in all records that were met and have it."""
+        records = self._records.values()
+        return frozenset(str(record[member]) for record in records if member in record)
 
     def _is_there(self, key: str) -> bool:
         try:
