@@ -52,7 +52,7 @@ def written(figures: str, picture: str, folder: Path) -> list[Path]:
 
 def figures(outcomes: dict[str, Outcome], command: str, load: float = 0.0) -> str:
     """Everything measured, as Markdown without a title; *load* is the machine's before the run."""
-    blocks = [_machine(command, load), _summary(outcomes.values())]
+    blocks = [machine(command, load), _summary(outcomes.values())]
     if load > _QUIET:
         blocks.insert(0, _BUSY)
     for name, outcome in outcomes.items():
@@ -97,7 +97,8 @@ def load() -> float:
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
-def _machine(command: str, before: float) -> str:
+def machine(command: str, before: float) -> str:
+    """What was measured on what: command, date, commit, machine, Python, packages."""
     facts = {
         "command": f"`{command}`",
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

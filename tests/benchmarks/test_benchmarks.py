@@ -180,6 +180,15 @@ def test_each_row_runs(bench, tiny, tmp_path, row):
 
 
 @pytest.mark.slow
+def test_a_model_is_asked_live_recorded_and_replayed(bench, tmp_path, capsys):
+    """The page has a table for whole answers and one for streams, and replays are no calls."""
+    assert bench("live").main(["--rounds=2", "--prompts=2", f"--write={tmp_path}"]) == 0
+    text = (tmp_path / "live.md").read_text()
+    assert text.count("| live, recorded |") == text.count("| replayed |") == 2
+    assert capsys.readouterr().out in text
+
+
+@pytest.mark.slow
 def test_a_peer_that_is_installed_is_measured_and_one_that_is_not_is_named(bench, tiny, tmp_path):
     """A missing peer is skipped with what it lacks, never silently."""
     from dataclasses import replace
