@@ -69,9 +69,12 @@ def base_of(top: Path, revision: str, *, said: str = "") -> str:
     asked = ("rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}")
     commit = gitrepo.run_git(top, *asked)
     if commit is None:
+        name = revision.rpartition("/")[2]
+        # No server has a name for what is counted from another commit.
+        fetch = "--unshallow" if {*"~^@{:"}.intersection(name) else f"origin {name}"
         raise CasLLMError(
             f"{said}{revision}: git does not know it here; fetch it first, as by "
-            f"git fetch origin {revision.rpartition('/')[2]}  (actions/checkout: fetch-depth: 0)"
+            f"git fetch {fetch}  (actions/checkout: fetch-depth: 0)"
         )
     base = gitrepo.run_git(top, "merge-base", commit.decode().strip(), "HEAD")
     if base is None:

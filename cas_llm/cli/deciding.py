@@ -66,6 +66,23 @@ def accept(memory: Memory, item: Item, choice: int = 0, *, base: str = "HEAD") -
     return Done(item, "accepted", f"it stays; commit it: git add {shown(memory.root)}", undo)
 
 
+def refuse(item: Item, *, accepts: bool) -> None:
+    """Raise CasLLMError where *item* cannot be accepted, or rejected, whatever is tried."""
+    if accepts:
+        pending.refuse_broken(item.waiting)
+    elif item.kind == TIE and len(item.tapes) > 2:
+        raise CasLLMError(
+            f"{item.name}: {len(item.tapes)} tapes tie; accept one by its digest: "
+            + ", ".join(f"--accept {tape.digest[:12]}" for tape in item.tapes)
+        )
+    elif item.committed and not _before(item):
+        raise CasLLMError(
+            f"{item.name}: nothing else was ever answered to these very requests, so that there is "
+            "nothing to go back to; ask anew: pytest --cas-llm=capture, or undo the commit: "
+            "git revert"
+        )
+
+
 def reject(memory: Memory, item: Item) -> Done:
     """Take *item* back: what was served before is served again.
 
@@ -73,15 +90,11 @@ def reject(memory: Memory, item: Item) -> Done:
         CasLLMError: there is nothing before it, or it is a tie of more than two; nothing changed.
 
     """
+    refuse(item, accepts=False)
     if item.kind == PENDING:
         aside.set_aside(Store(memory.root), [one.waiting for one in item.waiting])
         return Done(item, "rejected", "set aside", "cas-llm review --undo")
     if item.kind == TIE:
-        if len(item.tapes) > 2:
-            raise CasLLMError(
-                f"{item.name}: {len(item.tapes)} tapes tie; accept one by its digest: "
-                + ", ".join(f"--accept {tape.digest[:12]}" for tape in item.tapes)
-            )
         return replace(accept(memory, item, 1), action="rejected")
     reviewing.forget(memory.root, [item.seen])
     return _recorded_back(memory, item) if item.committed else _moved(memory, item)
@@ -101,7 +114,13 @@ def _moved(memory: Memory, item: Item) -> Done:
     calls |= {(entry.key, entry.digest) for entry in item.entries}
     blobs = Naming([disk], checks().parts_of).files(calls, must_be_there=False)
     # What others name stays, and so does what is committed: `prune` is its only deleter.
-    goes = [*sorted(names), *sorted(blobs & uncommitted(memory))]
+    fresh = uncommitted(memory)
+    if not names or not names <= fresh:
+        raise CasLLMError(
+            f"{item.name}: it was committed or taken out meanwhile; nothing was changed. "
+            "See what there is now: cas-llm review --list"
+        )
+    goes = [*sorted(names), *sorted(blobs & fresh)]
     dead = tuple(Dead(name, _REJECTED, (root / name).stat().st_size) for name in goes)
     swept = sweep.sweep(Plan(root, dead, 0), checks().parts_of)
     _without_marks(memory, swept.moved)
@@ -129,13 +148,7 @@ def _without_marks(memory: Memory, moved: Collection[str]) -> None:
 def _recorded_back(memory: Memory, item: Item) -> Done:
     """Write a new take that names the answers from before: what is committed is only added to."""
     store, undo = Store(memory.root), f"cas-llm review --reject {shlex.quote(item.name)}"
-    old = {change.old for change in item.changes if change.old[0] == change.new[0]}
-    if not old:
-        raise CasLLMError(
-            f"{item.name}: nothing else was ever answered to these very requests, so that there is "
-            "nothing to go back to; ask anew: pytest --cas-llm=capture, or undo the commit: "
-            "git revert"
-        )
+    old = _before(item)
     _there(memory, store, old)
     if item.kind == SHARES:
         take = max(entry.take for entry in store.manifest.shared_of(item.name)) + 1
@@ -155,6 +168,11 @@ def _recorded_back(memory: Memory, item: Item) -> Done:
     kept = sum(change.old[0] != change.new[0] for change in item.changes)
     more = f"; {kept} with changed requests stay as they are" if kept else ""
     return Done(item, "rejected", f"the answers from before are take {made.take}{more}", undo)
+
+
+def _before(item: Item) -> set[tuple[str, str]]:
+    """What was answered before to the very requests that *item* answers anew."""
+    return {change.old for change in item.changes if change.old[0] == change.new[0]}
 
 
 def _there(memory: Memory, store: Store, calls: Collection[tuple[str, str]]) -> None:

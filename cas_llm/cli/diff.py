@@ -109,6 +109,8 @@ def _sorted(names: Sequence[str], reports: Sequence[str]) -> tuple[str, list[str
     for name in names:
         is_file = bool(reports) and name.endswith(".json") and Path(name).is_file()
         (files if is_file else revisions).append(name)
+    if "" in revisions:
+        raise ConfigError("the revision is empty; leave it out to compare with HEAD", source="diff")
     if len(revisions) > 1:
         raise ConfigError(
             f"give one revision, not {len(revisions)}: {' '.join(revisions)}", source="diff"

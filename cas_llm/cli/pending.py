@@ -94,13 +94,7 @@ def accept(store: Store, chosen: Sequence[Item]) -> Accepted:
         CasLLMError: one of them can't be read; nothing was written.
 
     """
-    broken = [item for item in chosen if item.answer is None]
-    if broken:
-        raise CasLLMError(
-            f"the pending answer {naming.short(broken[0].waiting.digest)} can't be read "
-            f"({broken[0].problem}); drop it with: "
-            f"cas-llm pending drop {naming.short(broken[0].waiting.key)}"
-        )
+    refuse_broken(chosen)
     scopes: dict[str, list[Item]] = {}
     for item in newest(chosen):
         scopes.setdefault(item.waiting.scope, []).append(item)
@@ -119,6 +113,17 @@ def accept(store: Store, chosen: Sequence[Item]) -> Accepted:
     store.flush()
     store.pending.release([item.waiting for item in chosen])
     return Accepted(len(added), tuple(tapes), tuple(shared))
+
+
+def refuse_broken(chosen: Iterable[Item]) -> None:
+    """Raise CasLLMError for the first of the *chosen* answers that can't be read."""
+    for item in chosen:
+        if item.answer is None:
+            raise CasLLMError(
+                f"the pending answer {naming.short(item.waiting.digest)} can't be read "
+                f"({item.problem}); drop it with: "
+                f"cas-llm pending drop {naming.short(item.waiting.key)}"
+            )
 
 
 def drop(store: Store, chosen: Sequence[Item]) -> None:

@@ -81,7 +81,7 @@ def rekey(
         told = rekeyed.Told(plan, target, missing, place, store)
         told.show(applied=apply and not refused)
     if refused and apply and not as_json:
-        raise CasLLMError("nothing was changed: two requests would become one, see above")
+        raise CasLLMError("nothing was changed: answers clash, see above")
     if refused:
         raise typer.Exit(1)
 

@@ -22,6 +22,7 @@ from cas_llm.store import Store
 _SHOWN = 5
 _PLACES = 3
 _ANSWER = 60
+_IN_ORDER = "the first ask then gets the first's answer"
 
 
 def document(place: Store, target: Target, plan: Plan, *, applied: bool) -> dict[str, Any]:
@@ -112,7 +113,8 @@ class Told:
     def _show_clashes(self) -> None:
         clashes = self.plan.clashes
         for clash in clashes[:_SHOWN]:
-            say(f"Clash in {clash.scope or 'shared answers'}: two requests become one", "red")
+            what = "two requests become one" if clash.differences else "a request recorded twice"
+            say(f"Clash in {clash.scope or 'shared answers'}: {what}", "red")
             for key, answer in zip((clash.first, clash.second), clash.answers, strict=True):
                 said = json.dumps(short(answer, _ANSWER), ensure_ascii=False)
                 say(f"  {key[:12]}   answered {said}")
@@ -120,9 +122,7 @@ class Told:
                 say(f"    {describe(one)}")
             if (more := len(clash.differences) - _PLACES) > 0:
                 say(f"    and {more} more")
-            then = (
-                "the first ask then gets the first's answer" if clash.scope else "this one serves"
-            )
+            then = "this one serves" if clash.leads else _IN_ORDER
             allow = command("rekey", "--allow-clash", clash.first[:12], store=self.store)
             say(f"  if it is meant:  {allow}    ({then})")
         if (more := len(clashes) - _SHOWN) > 0:

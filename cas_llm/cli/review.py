@@ -106,6 +106,9 @@ def _decided(
     both = {item.name for item, _, _ in chosen} & {item.name for item, _, _ in rejected}
     if both:
         raise ConfigError(f"{min(both)}: accept it or reject it, not both", source="review")
+    for item, accepts, _ in (*chosen, *rejected):
+        # Before anything is done: what cannot be done is no reason to have done half.
+        deciding.refuse(item, accepts=accepts)
     for item, accepts, word in (*chosen, *rejected):
         if not accepts:
             yield deciding.reject(memory, item)
@@ -125,7 +128,8 @@ def _named(found: Sequence[Item], words: Iterable[str]) -> list[tuple[Item, str]
         fits = [item for one in found if (item := reviewing.narrowed(one, word)) is not None]
         if not fits and word != "all":
             raise reviewing.nothing(word)
-        for item in fits:
+        # What says what was said before is decided only where it is named.
+        for item in (one for one in fits if one.is_changed or word != "all"):
             chosen.setdefault((item.kind, item.name), (item, word))
     return list(chosen.values())
 

@@ -53,6 +53,11 @@ class Item:
     seen: str = ""
 
     @property
+    def is_changed(self) -> bool:
+        """Whether there is anything to decide: a take may say what the one before it says."""
+        return bool(self.changes or self.waiting or self.kind == TIE)
+
+    @property
     def keys(self) -> frozenset[str]:
         """The keys of its requests."""
         return frozenset(key for one in self.changes for key, _ in (one.old, one.new) if key)
@@ -65,7 +70,9 @@ def items(memory: Memory, commit: str, *, every: bool = False) -> tuple[Item, ..
     """
     sides, shelf = opened(memory, commit)
     found, fresh = compared(sides, shelf), uncommitted(memory)
-    held = pending.items(Store(memory.root))
+    store = Store(memory.root)
+    # What a run that still works holds is its own until it is over.
+    held = [o for o in pending.items(store) if not store.pending.is_live(o.waiting.run)]
     waits = of_pending(sides.after, waiting.turns(held), shelf)
     ties = (
         Item(TIE, scope, turns_of(scope, tied[0].turns, tied[1].turns, shelf), tied)
@@ -78,7 +85,7 @@ def items(memory: Memory, commit: str, *, every: bool = False) -> tuple[Item, ..
         one
         for one in takes
         if memory.top and one.name not in found.ties and one.seen not in done
-        if one.changes or every
+        if one.is_changed or every
     ]
     return (*_pending(held, waits), *map(_differing, ties), *sorted(takes, key=_gravity))
 
@@ -136,7 +143,8 @@ def forget(root: Path, names: Iterable[str]) -> None:
 def nothing(word: str) -> CasLLMError:
     """The error to raise where *word* names nothing that is to be reviewed."""
     return CasLLMError(
-        f"nothing to review is called {word!r}; see what there is with: cas-llm review --list"
+        f"nothing to review is called {word!r}; see what there is with: cas-llm review --list, "
+        "and of what was committed since REV with: cas-llm review --base REV --list"
     )
 
 

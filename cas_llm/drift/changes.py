@@ -55,6 +55,11 @@ class Change:
     kinds: tuple[str, ...] = field(default=())
 
     @property
+    def is_moved(self) -> bool:
+        """Whether the very same answer is under another key, as ``cas-llm rekey`` puts it there."""
+        return self.old[1] == self.new[1] and self.old[0] != self.new[0]
+
+    @property
     def drift(self) -> str:
         """The class it is of; ``new`` or ``gone`` where one side has no such turn."""
         if not self.old[1] or not self.new[1]:
@@ -100,7 +105,8 @@ class Compared:
 
     `added` are tests without a tape before and `removed` those without one now, with their turns;
     `ties` the scopes of which several tapes lead. `recorded` are the answers that were nowhere
-    before; `superseded` counts the recordings that are left for `prune`.
+    before; `superseded` counts those left for `prune`, `moved` those that got another key and say
+    what they said.
     """
 
     changes: tuple[Change, ...] = ()
@@ -110,6 +116,7 @@ class Compared:
     ties: Mapping[str, tuple[Tape, ...]] = field(default_factory=dict)
     recorded: tuple[Said, ...] = ()
     superseded: int = 0
+    moved: int = 0
     damaged: tuple[str, ...] = ()
 
     @property

@@ -37,17 +37,19 @@ class _Tapes(NamedTuple):
 def compared(sides: Sides, shelf: Shelf, seen: _Seen = lambda _: None) -> Compared:
     """What differs from the first of *sides* to the second; *seen* is told of each scope."""
     before, after = (by_scope(side.tapes.values()) for side in (sides.before, sides.after))
-    moved = [s for s in sorted({*before, *after}) if latest(before.get(s)) != latest(after.get(s))]
-    shared = list(_shared(sides))
-    shelf.fetch(_needed(moved, before, after, shared))
+    every = sorted({*before, *after})
+    differ = [s for s in every if latest(before.get(s)) != latest(after.get(s))]
+    shared, moved = _shared(sides)
+    shelf.fetch(_needed(differ, before, after, shared))
     changes: list[Change] = []
     added: dict[str, tuple[Change, ...]] = {}
     removed: dict[str, tuple[Change, ...]] = {}
-    for scope in moved:
+    for scope in differ:
         old, new = latest(before.get(scope)), latest(after.get(scope))
         found = turns_of(scope, old.turns if old else (), new.turns if new else (), shelf)
         if old and new:
-            changes += [change for change in found if change.old != change.new]
+            moved += sum(change.is_moved for change in found)
+            changes += [one for one in found if one.old != one.new and not one.is_moved]
         else:
             (added if new else removed)[scope] = found
         seen(1)
@@ -61,6 +63,7 @@ def compared(sides: Sides, shelf: Shelf, seen: _Seen = lambda _: None) -> Compar
         ties=ties(sides.after.tapes.values()),
         recorded=_recorded([*changes, *(c for some in added.values() for c in some)], sides.before),
         superseded=len(_superseded(sides.after) - _superseded(sides.before)),
+        moved=moved,
         damaged=sides.damaged,
     )
 
@@ -171,15 +174,25 @@ def _changed(
     )
 
 
-def _shared(sides: Sides) -> Iterator[tuple[Turn, Turn]]:
-    """Each ask of a shared request that has another answer now, was taken out or came."""
+def _shared(sides: Sides) -> tuple[list[tuple[Turn, Turn]], int]:
+    """Each ask of a shared request that has another answer now, was taken out or came.
+
+    And how many asks have their answer under another key, which is no change of it.
+    """
     before, after = _sequences(sides.before), _sequences(sides.after)
+    had, has = set(before.values()), set(after.values())
+    found, moved = [], 0
     for key in sorted({*before, *after}):
         old, new = before.get(key, ()), after.get(key, ())
+        if (not old and new in had) or (not new and old in has):
+            moved += len(new)
+            continue
         for n in range(max(len(old), len(new))):
             one, other = (side[n] if n < len(side) else "" for side in (old, new))
             if one != other:
-                yield Turn(key if one else "", one), Turn(key if other else "", other)
+                pair = Turn(key if one else "", one), Turn(key if other else "", other)
+                found.append(pair)
+    return found, moved
 
 
 def _sequences(entries: Entries) -> dict[str, tuple[str, ...]]:
@@ -210,8 +223,8 @@ def _recorded(changes: Iterable[Change], before: Entries) -> tuple[Said, ...]:
     return tuple(said for said in found.values() if said)
 
 
-def _superseded(entries: Entries) -> set[Call]:
-    """What only entries name that a complete run would let go."""
+def _superseded(entries: Entries) -> set[str]:
+    """The answers that only entries name which a complete run would let go."""
     scopes = {
         s: tapes
         for s, tapes in by_scope(entries.tapes.values()).items()
@@ -222,4 +235,5 @@ def _superseded(entries: Entries) -> set[Call]:
         scopes=frozenset(scopes), tapes=frozenset(tape.digest for tape in used.values() if tape)
     )
     dead = live.dead(entries, run)
-    return entries.calls(()) - entries.calls(dead)
+    every, kept = ({digest for _, digest in entries.calls(some)} for some in ((), dead))
+    return every - kept

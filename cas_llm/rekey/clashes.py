@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 from cas_llm.digest import digest_of
@@ -40,6 +39,7 @@ class Clash:
     """Two recorded requests, by their keys, that would have one `key` and different answers.
 
     `scope` is whose they are, empty for shared ones. `answers` are what they were answered with.
+    `leads` says that the first one's answer would be served for both: no order tells them apart.
     """
 
     key: str
@@ -48,6 +48,7 @@ class Clash:
     scope: str
     differences: tuple[Difference, ...] = ()
     answers: tuple[str, str] = ("", "")
+    leads: bool = False
 
     @property
     def keys(self) -> frozenset[str]:
@@ -65,7 +66,7 @@ class Clashes:
         self._answers: dict[str, tuple[int, str]] = {}
 
     def on_tape(self, tape: Tape) -> Iterator[Clash]:
-        """Those of one tape, each pair of requests once."""
+        """Those of one tape: of many requests that become one, each with one before it."""
         told: set[frozenset[str]] = set()
         for one, other in self._unordered(tape):
             pair = frozenset((one[0], other[0]))
@@ -74,7 +75,7 @@ class Clashes:
                 yield self.between(one, other, tape.scope)
 
     def among_tapes(self, tapes: Sequence[Tape]) -> Iterator[Clash]:
-        """Those of tapes that one scope uses side by side, for one text of its test."""
+        """Those of tapes, the best first, that one scope uses side by side for one text."""
         asks: dict[tuple[str, int], Call] = {}
         for tape in tapes:
             counts: dict[str, int] = {}
@@ -83,15 +84,15 @@ class Clashes:
                 key = self._keys[call]
                 counts[key] = counts.get(key, 0) + 1
                 other = asks.setdefault((key, counts[key]), call)
-                if other[0] != call[0]:
-                    yield from self._of(other, call, tape.scope)
+                if other[0] != call[0] and not self._alike(other, call):
+                    yield self.between(other, call, tape.scope, leads=True)
 
     def of_shared(self, one: Sequence[Call], other: Sequence[Call]) -> Iterator[Clash]:
         """That of two shared sequences that would become one, if their answers differ."""
         if len(one) != len(other) or not all(map(self._alike, one, other)):
-            yield self.between(one[0], other[0], "")
+            yield self.between(one[0], other[0], "", leads=True)
 
-    def between(self, one: Call, other: Call, scope: str) -> Clash:
+    def between(self, one: Call, other: Call, scope: str, *, leads: bool = False) -> Clash:
         """The clash of two calls, with where their requests differ."""
         records = [self._requests.record(self._requests.fullest(call)[0]) for call in (one, other)]
         load = self._loader(*records)
@@ -100,27 +101,25 @@ class Clashes:
             " ".join(self._store.load(one[1]).answer),
             " ".join(self._store.load(other[1]).answer),
         )
-        return Clash(self._keys[one], one[0], other[0], scope, differences, said)
+        return Clash(self._keys[one], one[0], other[0], scope, differences, said, leads)
 
     def _unordered(self, tape: Tape) -> Iterator[tuple[Call, Call]]:
-        """Calls of one tape that become one, differ in their answers, and may come in any order."""
+        """Calls of one tape that become one, each with the first it may change places with."""
         turns = [(turn.key, turn.digest) for turn in tape.turns]
         inner = [call for turn in tape.turns for call in turn.within]
         calls = [*turns, *inner]
         reach: Callable[[int], frozenset[int]] | None = None
         for group in self._merged(calls):
-            for earlier, later in combinations(group, 2):
-                one, other = calls[earlier], calls[later]
-                if one[0] == other[0] or self._alike(one, other):
-                    continue
-                reach = reach or self._reach(turns)
-                # A function's body may make its calls at any time.
-                if later >= len(turns) or earlier not in reach(later):
-                    yield one, other
-
-    def _of(self, one: Call, other: Call, scope: str) -> Iterator[Clash]:
-        if not self._alike(one, other):
-            yield self.between(one, other, scope)
+            for count, later in enumerate(group):
+                for earlier in group[:count]:
+                    one, other = calls[earlier], calls[later]
+                    if one[0] == other[0] or self._alike(one, other):
+                        continue
+                    reach = reach or self._reach(turns)
+                    # A function's body may make its calls at any time.
+                    if later >= len(turns) or earlier not in reach(later):
+                        yield one, other
+                        break
 
     def _merged(self, calls: Sequence[Call]) -> Iterator[list[int]]:
         """The places of calls that get one key and had several."""

@@ -18,7 +18,7 @@ from cas_llm.rekey.clashes import Clash, Clashes
 from cas_llm.rekey.requests import Call, Requests
 from cas_llm.rekey.sequences import Sequences
 from cas_llm.rekey.target import Target
-from cas_llm.store import Shared, Store, Tape
+from cas_llm.store import Shared, Store, Tape, pick
 from cas_llm.store.pending import Waiting
 from cas_llm.store.pruning import live
 from cas_llm.store.pruning.trees import on_disk
@@ -189,7 +189,7 @@ def _clashes(tapes: Iterable[Tape], clashes: Clashes) -> Iterator[Clash]:
         beside.setdefault((tape.scope, tape.source), []).append(tape)
     for group in beside.values():
         if len(group) > 1:
-            yield from clashes.among_tapes(group)
+            yield from clashes.among_tapes(pick.ranked(group, group[0].source))
 
 
 def _tapes(used: Iterable[Tape], every: Iterable[Tape], keys: Mapping[Call, str]) -> Iterator[Tape]:

@@ -48,6 +48,9 @@ _PROSE = frozenset(
 )
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{64}")
 _DATED = re.compile(r"\d{4}-\d\d-\d\d")
+_CLOCK = re.compile(r"\d\d?:\d\d\Z")
+_MADE = re.compile(r"\d|tmp", re.IGNORECASE)
+_FIRST_YEAR = "2020"
 _MILLISECONDS = 10**11
 
 
@@ -75,6 +78,8 @@ def judged(difference: Difference, place: str = "") -> Difference:
         sure = bool(tokens) and all(
             _is_sure(token, old, difference.path, place) for token in tokens
         )
+        if not place and all(_CLOCK.match(token.old) for token in tokens):
+            sure = False  # an appointment, a score or a verse as likely as the time of day
         found = dict.fromkeys(token.kind for token in tokens) if sure else ()
         return replace(difference, volatile=", ".join(found))
     if difference.volatile or not (_is_count(old, new) and place):
@@ -141,11 +146,14 @@ def _order(path: str, old: Any, new: Any) -> str:
 
 
 def _is_sure(token: Token, text: str, path: str, place: str) -> bool:
-    if token.kind == "path" and _BASE64.search(text):
-        return False  # slashes of an encoding, not of a path
+    if _leaf(path) == "model":
+        return False  # versions of models are dates
     if token.kind == "path":
-        alike = re.split(r"[/\\]", token.old)[-1] == re.split(r"[/\\]", token.new)[-1]
-        return alike or all(map(_TEMPORARY.match, (token.old, token.new)))
+        # Slashes of an encoding are not those of a path.
+        return not _BASE64.search(text) and _is_elsewhere(token)
+    if token.kind == "time" and _DATED.match(token.old) and _DATED.match(token.new):
+        # The clock goes forward, and began when there was something to record.
+        return _FIRST_YEAR <= token.old[:10] <= token.new[:10]
     if token.kind != "counter":
         return True
     head, other = (text.rstrip("0123456789") for text in (token.old, token.new))
@@ -156,6 +164,17 @@ def _is_sure(token: Token, text: str, path: str, place: str) -> bool:
     if not head:
         return bool(place) and _ID_MEMBER.match(_leaf(path)) is not None
     return bool(place) or _RUN_WORD.search(head) is not None
+
+
+def _is_elsewhere(token: Token) -> bool:
+    """Whether two paths may well be of one file; another name in one folder is another file."""
+    (there, name), (here, other) = (
+        re.split(r"[/\\](?=[^/\\]*\Z)", side.rstrip("/\\")) for side in (token.old, token.new)
+    )
+    if name == other:
+        return True
+    made = there != here or all(map(_MADE.search, (name, other)))
+    return made and all(map(_TEMPORARY.match, (token.old, token.new)))
 
 
 def _is_count(old: Any, new: Any) -> bool:

@@ -60,6 +60,21 @@ def test_what_is_not_committed_is_compared_with_head(bench, capsys):
     assert "1 rewritten" in said(capsys, "diff", "HEAD~1")[0]
 
 
+def test_a_store_moved_to_other_keys_is_no_change_of_its_answers(bench, capsys):
+    """It is counted, and nobody is asked about it, before the old keys are pruned and after."""
+    made = recorded(asks("shared"), says("s"))
+    shared = Shared(made.answer.key, 0, "0a1b2c3d", 1, bench.save(made))
+    Store(bench.repository.root).add_shared(shared)
+    bench.repository.commit()
+    said(capsys, "rekey", "--normalise=trim", "--apply")
+    told = ["3 recordings have other keys, with the answers as they were"]
+    assert said(capsys, "diff")[0].splitlines()[1:] == told
+    assert "Nothing to review" in said(capsys, "review", "--list")[0]
+    (old,) = bench.repository.root.glob(f"manifest/shared/*/{shared.key[2:]}.*")
+    old.unlink()
+    assert said(capsys, "diff")[0].splitlines()[1:] == told
+
+
 def test_a_branch_is_compared_with_where_it_began(bench, capsys):
     """What the other branch recorded since is none of this one's changes."""
     git = bench.repository.git
@@ -222,7 +237,10 @@ def test_reports_tell_what_replays_and_why_the_rest_does_not(bench, capsys):
 
 def test_what_cannot_be_compared_is_one_clear_error(bench, capsys, tmp_path, monkeypatch):
     """An unknown revision, no store, no repository; nothing recorded yet is none."""
-    assert "git does not know it here; fetch it first" in said(capsys, "diff", "nope", code=1)[1]
+    for name, fetch in (("nope", "origin nope"), ("HEAD~99", "--unshallow")):
+        error = said(capsys, "diff", name, code=1)[1]
+        assert f"git does not know it here; fetch it first, as by git fetch {fetch} " in error
+    assert "the revision is empty" in said(capsys, "diff", "", code=2)[1]
     assert "no cas-llm store at" in said(capsys, "diff", "--store", str(tmp_path / "x"), code=1)[1]
     Store(tmp_path / "plain" / "cache_store").prepare()
     monkeypatch.chdir(tmp_path / "plain")

@@ -1,6 +1,7 @@
 """`cas-llm rekey`: what it shows, refuses, writes, and says to type next."""
 
 import json
+import sys
 
 import pytest
 from support.desk import chat
@@ -97,7 +98,7 @@ def test_a_clash_is_refused_with_both_requests_shown(shelf, run):
         f"  if it is meant:  {allow}    (the first ask then gets the first's answer)",
     ]
     assert "0 calls, 1 clash\n" in shown
-    assert "nothing was changed: two requests would become one" in run("--apply", code=1)
+    assert "nothing was changed: answers clash" in run("--apply", code=1)
     assert shelf.files() == before
     allowed = run("--allow-clash", keys[0])
     assert f"Next: cas-llm rekey --apply --allow-clash {keys[0]}" in allowed
@@ -142,11 +143,24 @@ def test_a_provider_is_renamed_by_name_and_by_the_settings_hosts(shelf, run):
     )
 
 
+def test_a_function_of_the_projects_own_is_found_in_its_folder(shelf, run, monkeypatch):
+    """Also by the installed program, which has the current folder nowhere on its path."""
+    monkeypatch.setattr(
+        "sys.path", [entry for entry in sys.path if entry not in {"", str(shelf.root)}]
+    )
+    shelf.tape(ONE, (traced(1), "a"))
+    text = "def bare(body):\n    return {'messages': body['messages']}\n"
+    (shelf.root.parent / "rules_of_one_test.py").write_text(text)
+    settings(shelf.root.parent, "rules_of_one_test:bare@1")
+    assert "1 gets another key" in run()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--apply", "--dry-run"), "give --apply or --dry-run, not both"),
         (("--rename", "openai"), "'openai' must read OLD=NEW"),
+        (("--namespace", "old=new"), "nothing is recorded of 'old'; there is none"),
         (("--normalise", "trimm"), "did you mean 'trim'?"),
     ],
 )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 
 import pytest
 from support.stores import asks, recorded, says, streams
 from support.suites import ONE, TWO, Bench, answered
 from support.terminal import said
 
-from cas_llm.cli import review
+from cas_llm.cli import deciding, review, reviewing
 from cas_llm.cli.verify import checks
+from cas_llm.errors import CasLLMError
 from cas_llm.store import Recording, Shared, Store, Tape, layout
+from cas_llm.store.past.memory import Memory
 from cas_llm.store.proof.verify import verify
 
 NEW = "tests/test_bot.py::test_new"
@@ -211,6 +215,37 @@ def test_a_shared_take_is_rejected_as_a_tests_is(bench, capsys, committed):
     last = max(entries, key=lambda entry: entry.take)
     assert (last.digest, last.take) == (digests[0], 2 if committed else 0)
     assert is_sound(bench)
+
+
+def test_what_a_run_that_still_works_holds_is_left_to_it(bench, capsys):
+    """It is about to take the answer in, or to ask again."""
+    wait(bench, ONE, answered("one", "Another"))
+    (about,) = Store(bench.repository.root).pending.root.glob("*/run.json")
+    about.write_text(json.dumps({"began": time.time(), "pid": os.getppid()}))
+    assert listed(capsys) == []
+    assert decide(capsys, "--reject", "all") == []
+    assert [one.scope for one in Store(bench.repository.root).pending.all()] == [ONE]
+
+
+def test_a_take_that_was_committed_meanwhile_is_not_moved(bench, capsys):
+    """Only what no commit holds may go; somebody else may have decided while one was reading."""
+    bench.record(ONE, answered("one", "Another"), take=1)
+    memory = Memory(bench.repository.root)
+    (item,) = reviewing.items(memory, bench.repository.git("rev-parse", "HEAD").strip())
+    bench.repository.commit()
+    with pytest.raises(CasLLMError, match="meanwhile; nothing was changed"):
+        deciding.reject(Memory(bench.repository.root), item)
+    assert len(tapes(bench, ONE)) == 2
+
+
+def test_where_one_thing_cannot_be_decided_nothing_is(bench, capsys):
+    """It is found before anything is done, so that nobody is left with half of it."""
+    bench.record(TWO, answered("an edited question", "2"), take=1)
+    bench.repository.commit()
+    wait(bench, ONE, answered("one", "Another"))
+    error = said(capsys, "review", "--base=HEAD~1", "--reject=all", code=1)[1]
+    assert f"{TWO}: nothing else was ever answered to these very requests" in error
+    assert ("waiting", ONE) in listed(capsys)
 
 
 def test_what_was_accepted_is_not_asked_about_again(bench, capsys):

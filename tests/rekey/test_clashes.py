@@ -59,6 +59,14 @@ def test_allowing_one_clash_allows_no_other(shelf):
     assert [one.scope for one in made.allowed] == [ONE]
 
 
+def test_many_requests_that_become_one_are_not_told_in_pairs(shelf):
+    """Each is told with one before it, however many there are."""
+    shelf.tape(ONE, *((traced(n), f"a{n}") for n in range(12)))
+    made = shelf.under(TRACE).plan()
+    assert [clash.answers for clash in made.clashes] == [("a0", f"a{n}") for n in range(1, 12)]
+    assert shelf.plan(made.clashes[0].first).clashes == ()
+
+
 def test_what_quotes_the_earlier_answer_cannot_come_before_it(shelf):
     """The order is fixed by the requests themselves, so there is no clash."""
     one = traced(1)
@@ -117,7 +125,9 @@ def test_two_tapes_that_a_scope_uses_side_by_side_may_not_differ_about_an_ask(sh
     shelf.tape(ONE, (traced(1), "a"))
     shelf.tape(ONE, (traced(2), "b"), take=1)
     (clash,) = shelf.under(TRACE).plan().clashes
-    assert clash.answers == ("a", "b")
+    assert (clash.answers, clash.leads) == (("b", "a"), True)
+    shelf.move(clash.first)
+    assert shelf.says(ONE, traced(7)) == ["b"]
 
 
 def test_calls_within_a_functions_body_clash_as_well(shelf):

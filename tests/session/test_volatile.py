@@ -33,6 +33,14 @@ def judged(old, new, place="", name="content"):
         ("in /tmp/a-1/x.txt", "in /tmp/b-22/y.txt", "path"),
         ("see /srv/one/app.py", "see /opt/two/app.py", "path"),
         ("read /srv/app/one.py", "read /srv/app/two.py", ""),
+        ("read /home/ada/notes.txt", "read /home/ada/plans.txt", ""),
+        ("list /srv/one/", "list /opt/two/", ""),
+        ("see /tmp/run/one.py", "see /tmp/run/two.py", ""),
+        ("see /tmp/tmpab1x", "see /tmp/tmpq7_z", "path"),
+        ("What was on 1969-07-20?", "What was on 1970-07-20?", ""),
+        ("since 2026-11-21", "since 2026-10-21", ""),
+        ("Book a table at 18:30", "Book a table at 19:30", ""),
+        ("It is 18:30:01", "It is 19:30:02", "time"),
         ("http://localhost:8000/a", "http://localhost:51234/a", "port"),
         ("as run-17", "as run-18", "counter"),
         ("chapter-3", "chapter-4", ""),
@@ -68,7 +76,12 @@ def test_a_tool_result_counts_where_its_names_say_so(old, new, name, kind):
 
 def test_an_option_of_the_request_is_never_a_counter():
     """Another model, another seed: somebody chose it."""
-    for name, old, new in (("model", "gpt-4", "gpt-5"), ("seed", 1, 2), ("user", "run-1", "run-2")):
+    for name, old, new in (
+        ("model", "gpt-4", "gpt-5"),
+        ("model", "gpt-4o-2024-05-13", "gpt-4o-2024-08-06"),
+        ("seed", 1, 2),
+        ("user", "run-1", "run-2"),
+    ):
         (found,) = compare({"body": {name: old}}, {"body": {name: new}}, lambda _: None)
         assert volatile.judged(found).volatile == ""
 

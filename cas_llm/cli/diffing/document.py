@@ -42,6 +42,7 @@ def document(title: Title, found: Compared, runs: Runs | None) -> dict[str, Any]
         },
         "replay": _runs(runs),
         "ties": {scope: [tape.digest for tape in tied] for scope, tied in found.ties.items()},
+        "moved": found.moved,
         "superseded": found.superseded,
         "damaged": list(found.damaged),
     }

@@ -225,6 +225,9 @@ def _last(title: Title, found: Compared) -> Iterator[str]:
             f"{plural(len(tied), 'tape')} of one take: {scope}: the one served is chosen by its "
             "digest alone; settle it: cas-llm review"
         )
+    if found.moved:
+        has = "has another key" if found.moved == 1 else "have other keys"
+        yield f"{plural(found.moved, 'recording')} {has}, with the answers as they were"
     if found.superseded:
         on = f" on {title.default_branch}" if title.default_branch else ""
         verb = "goes" if found.superseded == 1 else "go"
