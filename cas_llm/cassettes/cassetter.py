@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from cas_llm.cassettes.exchange import BadCassette, Exchange, headers_of, mapping, was_left_out
+from cas_llm.cassettes.exchange import ODD, BadCassette, Exchange, headers_of, mapping, was_left_out
 
 CASSETTER = "cassetter"
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
@@ -54,7 +54,7 @@ def _exchange(call: Mapping[str, Any], number: int) -> Exchange:
             answer=_body(response),
             recorded_at=_moment(call.get("recorded_at")),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except ODD as error:
         raise BadCassette(f"its call {number} cannot be read ({error!r})") from error
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from cas_llm.cassettes.exchange import BadCassette, Exchange, mapping
+from cas_llm.cassettes.exchange import ODD, BadCassette, Exchange, mapping
 
 COMPLETION_CACHE = "completion cache"
 _OPENAI = "https://api.openai.com/v1/chat/completions"
@@ -32,7 +32,7 @@ def read(document: Any) -> tuple[str, tuple[Exchange, ...]] | None:
         return None
     if not all(isinstance(one, Mapping) and "response" in one for one in entries.values()):
         return None
-    return COMPLETION_CACHE, tuple(_exchange(key, one) for key, one in entries.items())
+    return COMPLETION_CACHE, tuple(_exchange(str(key), one) for key, one in entries.items())
 
 
 def _exchange(key: str, entry: Mapping[str, Any]) -> Exchange:
@@ -54,7 +54,7 @@ def _exchange(key: str, entry: Mapping[str, Any]) -> Exchange:
             answer=json.dumps(answer, ensure_ascii=False).encode(),
             recorded_at=when,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except ODD as error:
         raise BadCassette(f"its entry {key[:12]} cannot be read ({error!r})") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 from cas_llm.errors import CasLLMError
 from cas_llm.wire import Headers, Request, header
 
+ODD = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
+"""What reading a value raises that is not of the kind it should be."""
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -23,6 +26,10 @@ class Exchange:
 
     A `body` of None is one that the cassette left out. `recorded_at` is a date and time in
     ISO 8601 or empty, `seconds` how long the answer took, None where that is not known.
+
+    Raises:
+        ValueError: its URL or its status cannot be one.
+
     """
 
     method: str
@@ -34,6 +41,13 @@ class Exchange:
     answer: bytes = b""
     recorded_at: str = ""
     seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.request.parts.port  # read here, where the file it stands in is known
+        if not 100 <= self.status <= 999:
+            raise ValueError(f"a status of {self.status}")
+        if self.seconds is not None and not (math.isfinite(self.seconds) and self.seconds >= 0):
+            object.__setattr__(self, "seconds", None)
 
     @property
     def request(self) -> Request:

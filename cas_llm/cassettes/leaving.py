@@ -121,7 +121,8 @@ def place_of(scope: str) -> PurePosixPath:
     base, bracket, parameters = rest.partition("[")
     # Only the innermost class stands in the name.
     name = ".".join(base.split("::")[-2:]) + bracket + parameters
-    path = PurePosixPath(module)
+    # A name that leads out of the folder comes from no pytest, and stays within.
+    path = PurePosixPath(*(part for part in PurePosixPath(module).parts if part not in {"/", ".."}))
     return path.parent / "cassettes" / path.stem / f"{_named(name)}.yaml"
 
 

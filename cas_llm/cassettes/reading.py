@@ -7,6 +7,7 @@ too.
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import tomllib
@@ -21,6 +22,7 @@ from cas_llm.errors import CasLLMError
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json", ".toml"})
 """What a file in a named folder must end in to be looked at; `.gz` may follow."""
+_LARGEST = 256 << 20
 
 # cassetter's is vcrpy's with more said about each body, so it is asked first.
 _DIALECTS = (cassetter.read, vcrpy.read, completion_cache.read)
@@ -50,7 +52,8 @@ def _below(folder: Path) -> Iterator[Path]:
         for name in sorted(names):
             path = Path(place, name)
             plain = path.with_suffix("") if path.suffix == ".gz" else path
-            if plain.suffix.lower() in SUFFIXES:
+            # A pipe would be waited for, and a device has no end.
+            if plain.suffix.lower() in SUFFIXES and path.is_file():
                 yield path
 
 
@@ -62,11 +65,14 @@ def read(path: Path) -> Cassette | None:
 
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(_LARGEST + 1)
         if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
+            data = gzip.GzipFile(fileobj=io.BytesIO(data)).read(_LARGEST + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise BadCassette(f"it cannot be read ({error})") from error
+    if len(data) > _LARGEST:
+        raise BadCassette(f"it holds more than {_LARGEST >> 20} MB")
     document = _document(path, data)
     for dialect in _DIALECTS:
         found = dialect(document)

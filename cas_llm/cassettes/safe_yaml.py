@@ -12,7 +12,8 @@ import functools
 import re
 from typing import Any
 
-from cas_llm.cassettes.exchange import BadCassette
+from cas_llm.cassettes.exchange import ODD, BadCassette
+from cas_llm.cassettes.extent import refuse_boundless
 
 _YAML = "tag:yaml.org,2002:"
 _RESOLVERS: tuple[tuple[str, str, str], ...] = (
@@ -34,16 +35,19 @@ def load(data: bytes) -> Any:
     """The value of the one document in *data*.
 
     Raises:
-        BadCassette: not YAML, or a tag that only running code could give a value.
+        BadCassette: not YAML, or a tag that only running code could give a value, or more than
+            can be held.
 
     """
     import yaml
 
+    loader = _loader()
     try:
-        return yaml.load(data, Loader=_loader())  # noqa: S506 - a safe loader, made below
+        refuse_boundless(data, loader)
+        return yaml.load(data, Loader=loader)  # noqa: S506 - a safe loader, made below
     except yaml.constructor.ConstructorError as error:
         raise BadCassette(f"it holds what is no plain value ({_said(error)})") from error
-    except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
+    except (yaml.YAMLError, *ODD) as error:
         raise BadCassette(f"it is not YAML ({_said(error)})") from error
 
 

@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from cas_llm.cassettes.exchange import (
+    ODD,
     BadCassette,
     Exchange,
     headers_of,
@@ -80,7 +81,7 @@ def _exchange(call: Mapping[str, Any], number: int) -> Exchange:
             recorded_at=date_of(answer_headers),
             seconds=took / 1000 if isinstance(took, (int, float)) else None,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except ODD as error:
         raise BadCassette(f"its call {number} cannot be read ({error!r})") from error
 
 

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -85,7 +85,7 @@ def export(  # noqa: PLR0917 - typer's options
     was redacted stays redacted; credentials and most request headers are not stored, so they are
     not there.
     """
-    from cas_llm.cassettes.leaving import Export, cassette, line, place_of
+    from cas_llm.cassettes.leaving import Export, cassette, line
 
     if output is None and form is Format.VCRPY:
         raise ConfigError("name a folder for the cassettes, such as . or old", source="--output")
@@ -106,7 +106,7 @@ def export(  # noqa: PLR0917 - typer's options
     if form is Format.JSONL:
         files = {output: b"".join(map(line, calls))}
     else:
-        files = {output / place_of(group[0].scope): cassette(group) for group in groups}
+        files = {output / path: cassette(several) for path, several in _by_place(groups).items()}
     _write(files, force=force)
     redacted = sum(call.is_redacted for call in calls)
     if as_json:
@@ -117,6 +117,16 @@ def export(  # noqa: PLR0917 - typer's options
     say(f"{counted(len(files), what)} with {counted(len(calls), 'call')} written to {output}")
     if redacted:
         say(f"  {counted(redacted, 'call')} held a secret: it stays redacted, as [cas-llm:...]")
+
+
+def _by_place(groups: Iterable[list[Leaving]]) -> Mapping[PurePosixPath, list[Leaving]]:
+    """The calls of each cassette: tests whose names give the same file share it, in order."""
+    from cas_llm.cassettes.leaving import place_of
+
+    found: dict[PurePosixPath, list[Leaving]] = {}
+    for group in groups:
+        found.setdefault(place_of(group[0].scope), []).extend(group)
+    return found
 
 
 def _places(said: Iterable[str]) -> Mapping[str, str]:
@@ -137,12 +147,16 @@ def _groups(
 ) -> Iterator[list[Leaving]]:
     """The calls to export, tape by tape; those of no scope last."""
     from cas_llm.cli import naming
+    from cas_llm.rerecord.selecting import names
 
-    named = [naming.find(store, word) for word in words]
+    current = _current(store)
+    tapes = {tape.scope for tape in current if any(names(word, tape.scope) for word in words)}
+    rest = [word for word in words if not any(names(word, scope) for scope in tapes)]
+    named = [naming.find(store, word) for word in rest]
     keys = {one.key for one in named if one.key}
     keys |= {store.load(one.digest).key for one in named if one.digest}
-    tapes = {tape.scope for one in named for tape in one.tapes}
-    for tape in _current(store):
+    tapes |= {tape.scope for one in named for tape in one.tapes}
+    for tape in current:
         whole = not words or tape.scope in tapes
         if (whole or keys) and (calls := out.tape(tape, () if whole else keys)):
             yield calls

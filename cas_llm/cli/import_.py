@@ -84,7 +84,8 @@ def import_(  # noqa: PLR0917 - typer's options
     files = reading.files_of(places)
     root = root_of(Path.cwd())
     naming = Naming(Suite(root), [Mapped.parse(one) for one in mapped or ()])
-    planning = Planning(settings_of(store), keep_errors=keep_errors)
+    settings = settings_of(store)
+    planning = Planning(settings, keep_errors=keep_errors)
     bringing = Bringing(root, naming, planning, again=again, dry=dry_run)
     with progress("Reading cassettes", len(files)) as advance:
         told = bringing.bring(files, advance)
@@ -93,6 +94,8 @@ def import_(  # noqa: PLR0917 - typer's options
     else:
         for line in _lines(told, len(files), dry=dry_run):
             say(line)
+        if not dry_run and told.tapes and settings.vcr == "keep":
+            say('Next: vcr = "replace" in [tool.cas-llm], pytest, cas-llm import --check')
     if told.bad or _refused(told):
         raise typer.Exit(1)
 

@@ -35,15 +35,15 @@ def tell_check(store: Path | None, *, as_json: bool) -> None:
     from cas_llm.cassettes.checking import check
     from cas_llm.cassettes.suite import root_of
 
-    held = opened(store)
+    held, settings = opened(store), settings_of(store)
     with progress("Reading tapes", None) as advance:
-        checked = check(held, settings_of(store), root_of(Path.cwd()), advance)
+        checked = check(held, settings, root_of(Path.cwd()), advance)
     if not checked.tests + len(checked.free) + len(checked.staying) + len(checked.nameless):
         raise CasLLMError("nothing here was imported: cas-llm import tests/cassettes")
     if as_json:
         print_json(_document(checked))
     else:
-        for line in _lines(checked):
+        for line in _lines(checked, theirs=settings.vcr == "keep"):
             say(line)
     if len(checked.replay) < checked.tests:
         raise typer.Exit(1)
@@ -70,11 +70,16 @@ def _document(checked: Checked) -> dict[str, object]:
     }
 
 
-def _lines(checked: Checked) -> list[str]:
+def _lines(checked: Checked, *, theirs: bool) -> list[str]:
+    """What is printed; with *theirs* the tests that have a marker are still the other tool's."""
     all_replay = len(checked.replay) == checked.tests
     lines = [f"{len(checked.replay):,} of {checked.tests:,} replay. {_can_go(checked)}"]
+    if checked.free and not _whole_folder(checked):
+        lines += _few(checked.free)
     if not all_replay:
-        lines += [*_missed(checked), *_waited(checked)]
+        lines += [*_missed(checked), *_waited(checked, theirs=theirs)]
+    elif not checked.free and not checked.staying and not theirs:
+        lines.append('  take out, all at once: the other tool, its markers, vcr = "replace"')
     if checked.nameless:
         lines.append(
             f"{counted(len(checked.nameless), 'cassette')} without a test, not played yet:"
@@ -94,13 +99,19 @@ def _can_go(checked: Checked) -> str:
     if rest:
         stay.append(f"{counted(rest, 'file')} still needed")
     if not checked.free:
-        return f"No cassette can go yet{', ' if stay else ''}{', '.join(stay)}."
-    if len(checked.replay) == checked.tests and not rest and len(checked.free) > 1:
+        return f"No cassette can go yet, {', '.join(stay)}." if stay else "No cassette is left."
+    if _whole_folder(checked):
         place = os.path.commonpath([str(Path(name).parent) for name in checked.free])
         what = f"{place or '.'} can go"
     else:
         what = f"{counted(len(checked.free), 'cassette')} can go"
     return f"{', '.join([what, *stay])}."
+
+
+def _whole_folder(checked: Checked) -> bool:
+    """Whether all that can go is told by its folder: the rest of it has other hosts."""
+    needed = any(not why.startswith("other hosts") for why in checked.staying.values())
+    return len(checked.replay) == checked.tests and not needed and len(checked.free) > 1
 
 
 def _missed(checked: Checked) -> list[str]:
@@ -120,7 +131,7 @@ def _missed(checked: Checked) -> list[str]:
     return lines
 
 
-def _waited(checked: Checked) -> list[str]:
+def _waited(checked: Checked, *, theirs: bool) -> list[str]:
     if not checked.waited:
         return []
     number = len(checked.waited)
@@ -128,7 +139,11 @@ def _waited(checked: Checked) -> list[str]:
         f"{counted(number, 'test')} {'has' if number == 1 else 'have'} not passed in replay yet:"
     ]
     command = f"pytest {shlex.quote(checked.waited[0])}" if number == 1 else "pytest"
-    return [*lines, *_few(checked.waited), f"  run: {command}"]
+    lines += _few(checked.waited)
+    if theirs:
+        lines.append('  first: vcr = "replace" in [tool.cas-llm]; without it')
+        lines.append("         a test with @pytest.mark.vcr is left to the other tool")
+    return [*lines, f"  run: {command}"]
 
 
 def _few(names: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -66,7 +67,7 @@ def bar(label: str, total: int) -> Iterator[Callable[[int, float], None]]:
 # -- before ------------------------------------------------------------------------------------
 
 
-def tell_plan(plan: Plan, command: str, unfinished: int, *, as_json: bool) -> None:
+def tell_plan(plan: Plan, command: str, done: AbstractSet[str], *, as_json: bool) -> None:
     """Say which tests would be run, what that costs, and what stays."""
     bills = plan.bills
     if as_json:
@@ -76,8 +77,13 @@ def tell_plan(plan: Plan, command: str, unfinished: int, *, as_json: bool) -> No
             documents.planned(bills) | {"tests": tests, "kept": kept, "fixtures": plan.fixtures}
         )
         return
-    if not plan.reruns:
-        say("No recording of a test fits." if not plan.kept else "No test to run.")
+    if done:
+        _tell_done(done)
+    if not plan.reruns and done:
+        say("No test is left to run.")
+    elif not plan.reruns:
+        fits = "No recording of a test fits. What there is: cas-llm ls"
+        say(fits if not plan.kept else "No test to run.")
     else:
         say(f"{counted(len(plan.reruns), 'test')} to run: {_price(bills)}")
         _tell_bills(bills)
@@ -89,11 +95,16 @@ def tell_plan(plan: Plan, command: str, unfinished: int, *, as_json: bool) -> No
         if plan.fixtures:
             say(f"  and with them {counted(len(plan.fixtures), 'wider fixture')}")
     _tell_kept(plan.kept)
-    _tell_next(command if plan.reruns else "", unfinished)
+    _tell_next(command if plan.reruns or done else "")
 
 
 def tell_jobs(
-    jobs: Sequence[Job], stay: Sequence[Kept], command: str, unfinished: int, *, as_json: bool
+    jobs: Sequence[Job],
+    stay: Sequence[Kept],
+    command: str,
+    done: AbstractSet[str],
+    *,
+    as_json: bool,
 ) -> None:
     """Say which requests would be sent, what that costs, and what stays."""
     bills = totals(Bill(job.model).plus(job.expected) for job in jobs)
@@ -105,13 +116,15 @@ def tell_jobs(
         kept = [asdict(one) for one in stay]
         print_json(documents.planned(bills) | {"requests": told, "kept": kept})
         return
+    if done:
+        _tell_done(done)
     say(f"{counted(len(jobs), 'request')} to send, each by itself: {_price(bills)}")
     _tell_bills(bills)
     for job in jobs[:_SHOWN]:
         say(f"  {job.key[:12]}   {job.scope}   {money(job.expected)}")
     _tell_more(len(jobs), command)
     _tell_kept(stay)
-    _tell_next(command if jobs else "", unfinished)
+    _tell_next(command if jobs else "")
 
 
 def refusal(stay: Sequence[Kept]) -> str:
@@ -157,7 +170,8 @@ def tell_account(account: Account, plan: Plan, root: Path, *, as_json: bool) -> 
     calls = counted(account.calls, "call")
     say(f"{passed:,} of {counted(len(account.done), 'test')} recorded: {calls}, spent {spent}")
     if account.earlier:
-        say(f"{counted(len(account.earlier), 'test')} were done before it was interrupted")
+        verb = "was" if len(account.earlier) == 1 else "were"
+        say(f"{counted(len(account.earlier), 'test')} {verb} done before it was interrupted")
     for test in account.lost:
         say(f"Under way when it was killed, so that a call may be paid for twice: {test}")
     _tell_kept(plan.kept)
@@ -165,7 +179,7 @@ def tell_account(account: Account, plan: Plan, root: Path, *, as_json: bool) -> 
     if failed:
         names = " ".join(map(shlex.quote, failed[:3]))
         say(f"Their answers wait until they pass. Look: pytest {names} --cas-llm=fallback")
-        say("Asked anew once more: --afresh")
+        say("To ask once more instead of using what waits, add --afresh")
     if passed or account.earlier:
         say(f"See what changed: cas-llm diff, cas-llm review   then: git add {shown(root)}")
 
@@ -249,8 +263,11 @@ def _tell_kept(kept: Sequence[Kept]) -> None:
         say(f"  and {len(kept) - _SHOWN:,} more: --json lists all")
 
 
-def _tell_next(command: str, unfinished: int) -> None:
-    if unfinished:
-        say(f"One that did not end has {unfinished:,} left; --apply goes on with it")
+def _tell_done(done: AbstractSet[str]) -> None:
+    verb = "is" if len(done) == 1 else "are"
+    say(f"{len(done):,} {verb} done by one that did not end; --apply goes on (--afresh forgets it)")
+
+
+def _tell_next(command: str) -> None:
     if command:
         say(f"Nothing was asked. Next: {command}")

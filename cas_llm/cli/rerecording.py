@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +22,7 @@ from cas_llm.config import COMMAND_LINE, Settings
 from cas_llm.errors import CasLLMError
 from cas_llm.guard import ending
 from cas_llm.rerecord import missed, project, reissuing, staleness
-from cas_llm.rerecord.anew import Rerecord
+from cas_llm.rerecord.anew import Rerecord, unit_of
 from cas_llm.rerecord.budget import Budget
 from cas_llm.rerecord.definitions import Definitions
 from cas_llm.rerecord.jobs import Ways, jobs_of, kept
@@ -60,8 +62,16 @@ class Said:
     @property
     def apply_command(self) -> str:
         """The command that carries out what was planned."""
+        return self._command(self.words)
+
+    @property
+    def go_on_command(self) -> str:
+        """The command that does what is left."""
+        return self._command(word for word in self.words if word != "--afresh")
+
+    def _command(self, words: Iterable[str]) -> str:
         rest = ["--", *self.rest] if self.rest else []
-        return shlex.join(["cas-llm", "rerecord", *self.words, "--apply", *rest])
+        return shlex.join(["cas-llm", "rerecord", *words, "--apply", *rest])
 
 
 def carry_out(said: Said, place: Path | None) -> None:
@@ -114,10 +124,12 @@ def _rerun(said: Said, settings: Settings, store: Store) -> None:
         tests = Definitions(folder)
         planned = plan(held, picked, tests, replace_by_hand=said.replace_edited)
         planned = replace(planned, kept=(*planned.kept, *retired))
-    ledger = Ledger(store.root)
     if not said.apply or not planned.reruns:
-        unfinished = 0 if said.afresh else len(ledger.left)
-        rerecorded.tell_plan(planned, said.apply_command, unfinished, as_json=said.as_json)
+        names = [unit_of(one.test) for one in planned.reruns]
+        done = _done_before(said, Ledger(store.root), names)
+        to_run = tuple(one for one in planned.reruns if unit_of(one.test) not in done)
+        planned = replace(planned, reruns=to_run)
+        rerecorded.tell_plan(planned, said.apply_command, done, as_json=said.as_json)
         return
     found = project.opened(folder, settings, said.python, os.environ)
     _run_tests(said, settings, store, planned, found)
@@ -142,27 +154,42 @@ def _run_tests(
         Bench(found, os.environ) as bench,
         rerecorded.bar("tests", len(planned.reruns)) as tell,
     ):
-        _begin(said, ledger)
+        _begin(said, ledger, [unit_of(one.test) for one in planned.reruns])
         work = Rerecord(planned.reruns, batch, bench, ledger, store)
         try:
             account = work.run(said.jobs, tell)
         except KeyboardInterrupt:
             rerecorded.tell_interrupted(
-                len(ledger.done), len(ledger.left), work.account.spent, said.apply_command
+                *_counts(ledger, "test:"), work.account.spent, said.go_on_command
             )
             raise
         if not any(one.ended.outcome == FAILED for one in account.done):
-            ledger.clear()
+            # What pytest skips or does not find is not unfinished.
+            ended = [one.ended for one in account.done]
+            ledger.forget(unit_of(one.test) for one in ended if one.outcome != PASSED)
+            ledger.close()
     rerecorded.tell_account(account, planned, store.root, as_json=said.as_json)
     if any(one.ended.outcome != PASSED for one in account.done):
         raise typer.Exit(1)
 
 
-def _begin(said: Said, ledger: Ledger) -> None:
+def _begin(said: Said, ledger: Ledger, names: Sequence[str]) -> None:
     if said.afresh:
         ledger.clear()
-    elif ledger.units and not said.as_json:
-        rerecorded.tell_resumed(len(ledger.done), len(ledger.units))
+    elif ledger.goes_on(names) and not said.as_json:
+        rerecorded.tell_resumed(sum(name in ledger.done for name in names), len(names))
+
+
+def _done_before(said: Said, ledger: Ledger, names: Sequence[str]) -> AbstractSet[str]:
+    """What of *names* is done by one that did not end, and that is gone on with."""
+    goes_on = not said.afresh and ledger.goes_on(names)
+    return ledger.done.keys() & {*names} if goes_on else set()
+
+
+def _counts(ledger: Ledger, kind: str) -> tuple[int, int]:
+    """How many units of a *kind* are done, and how many are not."""
+    done = sum(name.startswith(kind) for name in ledger.done)
+    return done, sum(name.startswith(kind) for name in ledger.left)
 
 
 # -- requests ----------------------------------------------------------------------------------
@@ -173,8 +200,10 @@ def _reissue(said: Said, settings: Settings, store: Store) -> None:
     rerecorded.refuse_unreadable(held.damaged)
     picked, retired = _picked(said, held, store)
     ledger = Ledger(store.root)
-    if not said.afresh:
-        picked = [one for one in picked if not reissuing.already(ledger, one.entry)]
+    names = [reissuing.unit_of(ledger, one.entry) for one in picked]
+    done = _done_before(said, ledger, names)
+    pairs = zip(picked, names, strict=True)
+    picked = [one for one, name in pairs if name not in done or name == reissuing.named(one.entry)]
     ways = Ways(os.environ, settings.hosts, said.base_url, said.replace_edited)
     folder = project.folder_of(store.root, Path.cwd(), [tape.scope for tape in held.tapes])
     jobs, left = jobs_of(picked, store, Leaves(store, held), ways, Definitions(folder))
@@ -182,40 +211,40 @@ def _reissue(said: Said, settings: Settings, store: Store) -> None:
     if not jobs and stay:
         raise CasLLMError(rerecorded.refusal(stay))
     if not said.apply or not jobs:
-        unfinished = 0 if said.afresh else len(ledger.left)
-        rerecorded.tell_jobs(jobs, stay, said.apply_command, unfinished, as_json=said.as_json)
+        rerecorded.tell_jobs(jobs, stay, said.apply_command, done, as_json=said.as_json)
         return
-    _send(said, settings, store, jobs, stay)
+    _send(said, settings, jobs, stay, names)
 
 
-def _send(said: Said, settings: Settings, store: Store, jobs: list[Job], stay: list[Kept]) -> None:
+def _send(
+    said: Said, settings: Settings, jobs: list[Job], stay: list[Kept], names: Sequence[str]
+) -> None:
     runtime = Runtime(settings)
+    root = runtime.store.root
     budget = Budget(settings.max_cost)
     post, close = over_http()
     patience = Patience(timeout=said.timeout)
     with (
         ending.as_interrupt(),
-        Ledger(store.root) as ledger,
+        Ledger(root) as ledger,
         rerecorded.bar("calls", len(jobs)) as tell,
     ):
-        _begin(said, ledger)
+        _begin(said, ledger, names)
         stopping = reissuing.Stopping()
         sender = Sender(settings, runtime, post, patience, stopping.pause)
         work = reissuing.Reissue(jobs, sender, ledger, budget, stopping)
         try:
             progress = work.run(said.jobs, lambda done: tell(done, budget.spent))
         except KeyboardInterrupt:
-            rerecorded.tell_interrupted(
-                len(ledger.done), len(ledger.left), budget.spent, said.apply_command
-            )
+            rerecorded.tell_interrupted(*_counts(ledger, "call:"), budget.spent, said.go_on_command)
             raise
         finally:
             close()
             runtime.store.close()
             runtime.run.close()
         if not progress.failed:
-            ledger.clear()
-    report = Report(progress, work.landing, budget, stay, said.apply_command)
-    rerecorded.tell_report(report, store.root, as_json=said.as_json)
+            ledger.close()
+    report = Report(progress, work.landing, budget, stay, said.go_on_command)
+    rerecorded.tell_report(report, root, as_json=said.as_json)
     if progress.failed:
         raise typer.Exit(1)

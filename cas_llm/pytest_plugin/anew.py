@@ -2,7 +2,8 @@
 
 For `cas-llm rerecord`, in the project's own Python: ``python -c "from … import main; main()"``.
 `VARIABLE` names a folder: there lies `CHOSEN`, and `RESULTS` is written, a line of JSON each. The
-process may be killed at any moment; what was written until then counts.
+process may be killed at any moment; what was written until then counts. It runs what is chosen or
+nothing, whatever stands between it and who started it (``uv run``, a script).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -24,15 +25,38 @@ VARIABLE = "CAS_LLM_ANEW"
 CHOSEN = "chosen.json"
 RESULTS = "results.jsonl"
 
+_FOLDER = "cas_llm_anew"
 _REPETITION = re.compile(r"#\d+\Z")
 _OPTIONS: Mapping[str, Any] = {"collectonly": False, "setupplan": False, "usepdb": False}
 
 
 def main() -> None:
     """Run pytest with the plugin, with the words of the command line."""
+    # Taken away: a pytest that a test starts is not this one.
+    folder = Path(os.environ.pop(VARIABLE))
     named = any(entry.name == "cas_llm" for entry in entry_points(group="pytest11"))
-    plugins = ("-p", "cas_llm" if named else "cas_llm.pytest_plugin", "-p", __name__)
-    sys.exit(pytest.main([*plugins, *sys.argv[1:]]))
+    words = ("-p", "cas_llm" if named else "cas_llm.pytest_plugin", "-p", __name__)
+    sys.exit(pytest.main([*words, *sys.argv[1:]], plugins=[Started(folder)]))
+
+
+class Started:
+    """Puts the plugin for *folder* into the pytest that `main` runs, and into its workers."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_cmdline_main(self, config: pytest.Config) -> None:
+        for name, value in _OPTIONS.items():
+            if hasattr(config.option, name):
+                setattr(config.option, name, value)
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.pluginmanager.register(Anew(self._folder, is_worker=False), "cas_llm_anew")
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        node.workerinput[_FOLDER] = str(self._folder)
 
 
 class Anew:
@@ -42,6 +66,7 @@ class Anew:
         document = json.loads((folder / CHOSEN).read_text("utf-8"))
         self._chosen = {_REPETITION.sub("", name) for name in document["tests"]}
         self._parent = None if is_worker else int(document["parent"])
+        self._above = os.getppid()
         self._results = folder / RESULTS
         self._outcomes = Outcomes(_told)
         self._expected: set[str] = set()
@@ -54,6 +79,11 @@ class Anew:
         if others:
             config.hook.pytest_deselected(items=others)
             items[:] = [item for item in items if item.nodeid in self._chosen]
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        for item in items if self._parent is not None else ():
+            if item.nodeid in self._chosen:
+                self._write({"left_out": item.nodeid})
 
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         # Here, and not when it is registered: the run is there once everything is configured.
@@ -79,7 +109,7 @@ class Anew:
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         if self._parent is not None:
-            if os.getppid() != self._parent:
+            if os.getppid() != self._above or _is_gone(self._parent):
                 # Killed: nobody counts what is spent any more, and the next one will go on.
                 pytest.exit("cas-llm rerecord, which started this run, is gone", returncode=2)
             self._write({"began": nodeid})
@@ -112,19 +142,19 @@ def _told(text: str) -> str:
     return said[:200] or last_line(text)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    for name, value in _OPTIONS.items():
-        if hasattr(config.option, name):
-            setattr(config.option, name, value)
+def _is_gone(process: int) -> bool:
+    """Whether no process has that number; never so where asking would end it."""
+    if sys.platform == "win32":
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    folder = os.environ.get(VARIABLE, "")
-    if not folder:
-        return
-    is_worker = hasattr(config, "workerinput")
-    parent = json.loads(Path(folder, CHOSEN).read_text("utf-8"))["parent"]
-    # A test may start a pytest of its own; it inherits the variable, and records nothing anew.
-    if is_worker or os.getppid() == parent:
-        config.pluginmanager.register(Anew(Path(folder), is_worker=is_worker), "cas_llm_anew")
+    if folder := getattr(config, "workerinput", {}).get(_FOLDER, ""):
+        config.pluginmanager.register(Anew(Path(folder), is_worker=True), "cas_llm_anew")

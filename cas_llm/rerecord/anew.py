@@ -81,19 +81,29 @@ class Rerecord:
     def _left(self) -> list[Rerun]:
         """The tests to be run, after what a killed process has left is taken over."""
         ledger = self._ledger
+        self._take_over()
+        tests = [rerun.test for rerun in self._reruns]
+        if not ledger.goes_on([*map(unit_of, tests)]):
+            # Done before, and wanted once more.
+            ledger.forget(map(unit_of, tests))
+        done = ledger.done
+        self.account.earlier = tuple(test for test in tests if unit_of(test) in done)
+        lost = {*ledger.lost} - {*done}
+        self.account.lost = tuple(test for test in tests if unit_of(test) in lost)
+        left = [rerun for rerun in self._reruns if unit_of(rerun.test) not in done]
+        ledger.plan(unit_of(rerun.test) for rerun in left)
+        return left
+
+    def _take_over(self) -> None:
+        """Note what pytests have done whose owner was killed before it read of it."""
+        ledger = self._ledger
+        names = {bare(name): name for name in ledger.units}
         for folder in ledger.benches:
             runs, passed = left_in(folder)
             for one in runs:
                 ledger.run(one)
-            for name in passed & self._names.keys():
-                ledger.store(_unit(self._names[name]))
-        done, tests = ledger.done, [rerun.test for rerun in self._reruns]
-        self.account.earlier = tuple(test for test in tests if _unit(test) in done)
-        lost = {*ledger.lost} - {*done}
-        self.account.lost = tuple(test for test in tests if _unit(test) in lost)
-        left = [rerun for rerun in self._reruns if _unit(rerun.test) not in done]
-        ledger.plan(_unit(rerun.test) for rerun in left)
-        return left
+            for name in {unit_of(test) for test in passed} & names.keys():
+                ledger.store(names[name])
 
     def _in_mode(self, mode: str, tests: Sequence[str], jobs: int, tell: Tell) -> None:
         account, bench = self.account, self._bench
@@ -135,7 +145,8 @@ class Rerecord:
         elif "test" in line and line["outcome"] == PASSED:
             ledger.store(self._unit_of(line["test"]))
         elif "test" in line:
-            ledger.fail(self._unit_of(line["test"]), line["text"])
+            # Without its text, which nobody reads there, and which may quote a key.
+            ledger.fail(self._unit_of(line["test"]), line["outcome"])
 
     def _settle(self, one: Running) -> None:
         """Note what a pytest that is over has done, and what it has not come to."""
@@ -146,7 +157,7 @@ class Rerecord:
         account.done += [Done(ended) for ended in one.outcomes()]
 
     def _unit_of(self, name: str) -> str:
-        return _unit(self._names.get(name, name))
+        return unit_of(self._names.get(name, name))
 
 
 def _done(ended: Ended, before: Mapping[str, Tape | None], store: Store) -> Done:
@@ -165,5 +176,6 @@ def _current(store: Store, scope: str) -> Tape | None:
     return pick.current(tape for tape in tapes if tape.take == newest)
 
 
-def _unit(test: str) -> str:
+def unit_of(test: str) -> str:
+    """What a ledger calls the test."""
     return f"test:{test}"

@@ -1,7 +1,8 @@
 """What a re-record has begun and what it has done: a file that outlives whoever writes it.
 
 A line of JSON each, on the disk before what it announces happens. It lies beside the pending
-answers, and goes once nothing is left to do, so that the next one begins afresh.
+answers. What came to its end is forgotten, so that the next one begins afresh; what did not stays
+until it is gone on with, whatever else is done in between.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -60,6 +61,7 @@ class Ledger:
         except OSError as error:
             raise cannot_write(self._folder, error) from error
         self._read()  # what stood there before may be another's
+        self._end_line()
         self.lost = tuple(unit.name for unit in self.units.values() if unit.state == BEGUN)
         return self
 
@@ -75,8 +77,18 @@ class Ledger:
 
     @property
     def left(self) -> tuple[str, ...]:
-        """What is planned or begun, and not done."""
-        return tuple(n for n, unit in self.units.items() if unit.state in {PLANNED, BEGUN})
+        """What is not done: planned, begun, or failed."""
+        return tuple(name for name, unit in self.units.items() if unit.state != STORED)
+
+    def goes_on(self, names: Collection[str]) -> bool:
+        """Whether to do *names* is to go on with what is here, and not to do it once more.
+
+        It is where something of them is unfinished; or where they are all that is here, done by a
+        process that did not come to forget it.
+        """
+        kinds = set(map(_kind, names))
+        ours = {name for name in self.units if _kind(name) in kinds}
+        return not {*names}.isdisjoint(self.left) or (bool(ours) and ours == {*names})
 
     def plan(self, names: Iterable[str]) -> None:
         """Note what is to be done, but for what is known already."""
@@ -103,7 +115,29 @@ class Ledger:
 
     def bench(self, folder: Path) -> None:
         """Note where pytests are told from, which outlives a killed process."""
+        self.benches.append(folder)
         self._write({"bench": str(folder)})
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Forget *names*, which are wanted once more; and all, where nothing else is unfinished."""
+        for name in names:
+            self.units.pop(name, None)
+        if not self.left:
+            self.clear()
+            return
+        lines = [*map(_told, self.units.values()), *({"run": run} for run in self.runs)]
+        lines += [{"bench": str(folder)} for folder in self.benches]
+        new = self.path.with_name(f"{self.path.name}.new")
+        try:
+            new.write_bytes(b"".join(map(_line, lines)))
+            new.replace(self.path)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+    def close(self) -> None:
+        """Forget everything, unless something is unfinished: then what is done counts, too."""
+        if not self.left:
+            self.clear()
 
     def clear(self) -> None:
         """Forget everything, so that a re-record begins afresh."""
@@ -115,21 +149,27 @@ class Ledger:
 
     def _note(self, unit: Unit) -> None:
         self.units[unit.name] = unit
-        told = {"digest": unit.digest, "cost": unit.cost, "why": unit.why}
-        self._write(
-            {"unit": unit.name, "state": unit.state, **{n: v for n, v in told.items() if v}}
-        )
+        self._write(_told(unit))
 
     def _write(self, line: Mapping[str, Any]) -> None:
+        self._append(_line(line))
+
+    def _append(self, data: bytes) -> None:
         try:
             handle = os.open(self.path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o666)
             try:
-                os.write(handle, json.dumps(line).encode() + b"\n")
+                os.write(handle, data)
                 os.fsync(handle)
             finally:
                 os.close(handle)
         except OSError as error:
             raise cannot_write(self.path, error) from error
+
+    def _end_line(self) -> None:
+        """End the last line where it was cut off, so that the next one stands by itself."""
+        with contextlib.suppress(FileNotFoundError):
+            if not self.path.read_bytes().endswith(b"\n"):
+                self._append(b"\n")
 
     def _read(self) -> None:
         self.units, self.benches, runs = {}, [], []
@@ -137,12 +177,26 @@ class Ledger:
             if "run" in line:
                 runs.append(str(line["run"]))
             elif "bench" in line:
-                self.benches.append(Path(line["bench"]))
-            elif "unit" in line:
-                name = str(line["unit"])
-                told = (str(line.get("digest", "")), float(line.get("cost", 0.0)))
-                self.units[name] = Unit(name, str(line["state"]), *told, str(line.get("why", "")))
+                self.benches.append(Path(str(line["bench"])))
+            elif "unit" in line and line.get("state") in (PLANNED, BEGUN, STORED, FAILED):
+                name, cost = str(line["unit"]), line.get("cost", 0.0)
+                told = (str(line.get("digest", "")), cost if isinstance(cost, float) else 0.0)
+                self.units[name] = Unit(name, line["state"], *told, str(line.get("why", "")))
         self.runs = tuple(runs)
+
+
+def _kind(name: str) -> str:
+    """A test, or a call."""
+    return name.partition(":")[0]
+
+
+def _told(unit: Unit) -> dict[str, Any]:
+    more = {"digest": unit.digest, "cost": unit.cost, "why": unit.why}
+    return {"unit": unit.name, "state": unit.state} | {n: v for n, v in more.items() if v}
+
+
+def _line(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value).encode() + b"\n"
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -78,6 +78,8 @@ def credentials(api: str, at: str, environ: Mapping[str, str]) -> Headers:
         if is_loopback(urlsplit(at).hostname or ""):
             return ()
         raise NoPlace(f"{variable} is not set")
+    if not (key.isascii() and key.isprintable()):
+        raise NoPlace(f"{variable} holds a line break, or a character that no header can")
     if name == "azure":
         return (("api-key", key),)
     if name == "anthropic":

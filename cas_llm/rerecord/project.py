@@ -6,6 +6,7 @@ Reads folders; runs nothing.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +28,9 @@ class Project:
 def folder_of(store: Path, start: Path, scopes: Collection[str]) -> Path:
     """The folder that the tests *scopes* are named from: where most of their files are found.
 
-    Looked for in *start* and above it, then above the *store*; where no file is anywhere, the
-    nearest with a pyproject.toml, else the store's own.
+    Looked for in *start* and above it, then above the *store*, then below the top of the
+    repository, as a pytest.ini there makes it the folder that tests are named from. Where no file
+    is anywhere, the nearest with a pyproject.toml, else the store's own.
     """
     files = {scope.partition("::")[0] for scope in scopes if "::" in scope}
     places = list(dict.fromkeys([*_upwards(start.absolute()), *_upwards(store.absolute().parent)]))
@@ -36,6 +38,8 @@ def folder_of(store: Path, start: Path, scopes: Collection[str]) -> Path:
     most = max((count for count, _ in found), default=0)
     if most:
         return next(place for count, place in found if count == most)
+    if files and (below := _below(store, files)):
+        return below
     named = (place for place in places if (place / "pyproject.toml").is_file())
     return next(named, store.absolute().parent)
 
@@ -65,6 +69,21 @@ def environment(project: Project, environ: Mapping[str, str]) -> dict[str, str]:
     # Not resolved: an environment's python is a link to the one it was made from.
     home = os.path.dirname(project.python[0])  # noqa: PTH120
     return {**kept, "PATH": os.pathsep.join([home, kept.get("PATH", "")])}
+
+
+def _below(store: Path, files: Collection[str]) -> Path | None:
+    """The folder of the repository below which most of *files* lie, the outermost of several."""
+    top = gitrepo.git_root(store.absolute().parent)
+    listed = gitrepo.run_git(top, "ls-files", "-co", "--exclude-standard", "-z") if top else b""
+    names = (listed or b"").decode("utf-8", "surrogateescape").split("\0")
+    ends = tuple(f"/{file}" for file in files)
+    held: Counter[str] = Counter()
+    for name in names:
+        if name.endswith(ends):
+            held.update(name.removesuffix(end) for end in ends if name.endswith(end))
+    if not held or top is None:
+        return None
+    return top / min(held, key=lambda place: (-held[place], place.count("/"), place))
 
 
 def _upwards(start: Path) -> list[Path]:

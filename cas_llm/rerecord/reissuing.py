@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from cas_llm.rerecord.budget import Budget
 from cas_llm.rerecord.landing import Landing
-from cas_llm.rerecord.ledger import STORED, Ledger, Unit
+from cas_llm.rerecord.ledger import STORED, Ledger
 from cas_llm.rerecord.sending import Job, Sender, Sent
 from cas_llm.session.catalogue import Entry
 from cas_llm.session.runtime import Runtime
@@ -169,10 +169,13 @@ class Reissue:
                 self.progress.lost.append(job)
 
 
-def already(ledger: Ledger, entry: Entry) -> bool:
-    """Whether *entry* is an answer that the unfinished re-record of *ledger* has put there."""
-    return any(_is_new(unit, entry) for unit in ledger.done.values())
+def unit_of(ledger: Ledger, entry: Entry) -> str:
+    """What *ledger* calls *entry*: by the answer it had, where a new one is there already."""
+    own = f"call:{entry.key}:"
+    done = (unit for unit in ledger.done.values() if unit.digest == entry.digest)
+    return next((unit.name for unit in done if unit.name.startswith(own)), named(entry))
 
 
-def _is_new(unit: Unit, entry: Entry) -> bool:
-    return unit.digest == entry.digest and unit.name.startswith(f"call:{entry.key}:")
+def named(entry: Entry) -> str:
+    """What a ledger calls *entry* before it is asked anew."""
+    return f"call:{entry.key}:{entry.digest}"

@@ -57,7 +57,8 @@ def age(text: str) -> timedelta:
     found = _AGE.match(text.strip().lower())
     if found is None:
         raise ConfigError(f"{text!r} is no age; write 36h, 90d, 12w, 6m or 1y", source="rerecord")
-    return timedelta(days=float(found[1]) * _DAYS[found[2]])
+    # Nothing is older than time itself is counted.
+    return timedelta(days=min(float(found[1]) * _DAYS[found[2]], timedelta.max.days))
 
 
 def chosen(held: Catalogue, wanted: Wanted, now: datetime) -> list[Chosen]:

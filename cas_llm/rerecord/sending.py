@@ -45,6 +45,10 @@ class Broken(Exception):
     """The connection failed, or nothing came in time; its text says which."""
 
 
+class Unwritable(Broken):
+    """The request cannot be put on a wire at all: its address, or a header."""
+
+
 @dataclass(frozen=True)
 class Job:
     """A request to send again: whose answer it is for, in which place, and what it may cost."""
@@ -148,14 +152,17 @@ class Sender:
                     named = retry_after(reply.headers, lambda: datetime.now(UTC))
                     wait = patience.wait(attempt, named, chance) if may_pass(reply.status) else None
                     asked = f", and asks to wait {named:g} s" if named and wait is None else ""
-                    return f"the server says {reply.status}{asked}: {_said(reply)}", wait
+                    # A server may tell the key that it refuses.
+                    hide = self.runtime.redactor(self.settings, job.request).text
+                    return f"the server says {reply.status}{asked}: {_said(reply, hide)}", wait
                 recorder.head(reply.status, reply.headers)
                 for piece in reply.pieces():
                     recorder.chunk(piece)
                 recorder.end()
         except Broken as error:
             recorder.fail(error)
-            return str(error), patience.wait(attempt, None, chance)
+            is_hopeless = isinstance(error, Unwritable)
+            return str(error), None if is_hopeless else patience.wait(attempt, None, chance)
         except BaseException:
             recorder.fail()
             raise
@@ -179,8 +186,8 @@ def _scope(job: Job) -> Scope:
     return Scope(job.scope, kind, staged=True)
 
 
-def _said(reply: Reply) -> str:
-    """The beginning of what an error says, in one line."""
+def _said(reply: Reply, hide: Callable[[str], str]) -> str:
+    """The beginning of what an error says, in one line, without the secrets that *hide* takes."""
     data = b""
     try:
         for piece in reply.pieces():
@@ -189,7 +196,7 @@ def _said(reply: Reply) -> str:
                 break
     except Broken:
         pass
-    return " ".join(data.decode("utf-8", "replace").split())[:160] or "nothing"
+    return hide(" ".join(data.decode("utf-8", "replace").split()))[:160] or "nothing"
 
 
 def over_http() -> tuple[Post, Callable[[], None]]:
@@ -226,6 +233,15 @@ def over_http() -> tuple[Post, Callable[[], None]]:
                 timeout=limits,
             ) as response:
                 yield Arrived(response)
+        except (
+            httpx2.LocalProtocolError,
+            httpx2.UnsupportedProtocol,
+            httpx2.InvalidURL,
+            UnicodeError,
+        ) as error:
+            # Without its text, which may quote the key.
+            why = f"its address or a header is none ({type(error).__name__})"
+            raise Unwritable(f"the request cannot be sent: {why}") from error
         except httpx2.TimeoutException as error:
             raise Broken(f"no answer within {timeout:g} s") from error
         except httpx2.HTTPError as error:

@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -26,8 +27,13 @@ from cas_llm.session.runtime import RESUMES
 
 VARIABLE = "CAS_LLM_ANEW"
 _BOOT = "from cas_llm.pytest_plugin.anew import main; main()"
+_PREFIX = "cas-llm-anew-"
 _LOOK = 0.1
 _PATIENCE = 10.0
+_LEFT_OUT = (
+    "an option of pytest leaves it out, given or in its settings (-k, -m, --lf); give one that "
+    "does not behind --, such as -k ''"
+)
 PASSED, FAILED, SKIPPED, MISSING = "passed", "failed", "skipped", "not found"
 
 
@@ -70,6 +76,7 @@ class Running:
     began: set[str] = field(default_factory=set)
     ended: dict[str, Ended] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
+    left_out: set[str] = field(default_factory=set)
     _read: int = 0
 
     @property
@@ -93,6 +100,8 @@ class Running:
             self.run = Run(Path(line["folder"]), line["run"])
         elif "began" in line:
             self.began.add(line["began"])
+        elif "left_out" in line:
+            self.left_out.add(line["left_out"])
         elif "broken" in line:
             self.broken[line["broken"]] = line["text"]
         elif "test" in line:
@@ -115,7 +124,9 @@ class Running:
         file = name.partition("::")[0]
         if why := self.broken.get(file):
             return Ended(name, FAILED, f"{file} cannot be imported: {why}")
-        if self.process.returncode in {0, 1, 5}:
+        if bare(name) in self.left_out:
+            return Ended(name, MISSING, _LEFT_OUT)
+        if self.run and self.process.returncode in {0, 1, 5}:
             return Ended(name, MISSING, "pytest finds no such test")
         return Ended(name, FAILED, f"pytest did not come to it: {self.said()}")
 
@@ -133,7 +144,7 @@ class Bench:
     def __init__(self, project: Project, environ: Mapping[str, str]) -> None:
         self._project = project
         self._environ = environment(project, environ)
-        self.folder = Path(tempfile.mkdtemp(prefix="cas-llm-anew-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self.running: list[Running] = []
 
     def __enter__(self) -> Self:
@@ -194,14 +205,16 @@ class Bench:
 def left_in(folder: Path) -> tuple[list[str], set[str]]:
     """The runs, and the tests that passed, of a bench whose owner was killed; it is taken away."""
     runs: list[str] = []
-    passed: set[str] = set()
+    outcomes: dict[str, str] = {}
     for path in sorted(folder.glob("*/results.jsonl")):
         for data in path.read_bytes().splitlines():
             with suppress(ValueError, KeyError):
                 line = json.loads(data)
                 runs += [line["run"]] if "run" in line else []
-                passed |= {line["test"]} if line.get("outcome") == PASSED else set()
-    shutil.rmtree(folder, ignore_errors=True)
+                outcomes |= {line["test"]: line["outcome"]} if "test" in line else {}
+    if folder.name.startswith(_PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
+    passed = {test for test, outcome in outcomes.items() if outcome == PASSED}
     return runs, passed
 
 
@@ -238,9 +251,17 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is not None:
         return
     with suppress(OSError):
-        process.send_signal(signal.SIGINT)
+        _signal(process, signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
             process.wait(_PATIENCE)
             return
-        process.kill()
+        _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))
     process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    """Send *process* a signal, and all that it has started: it may only have started pytest."""
+    if sys.platform == "win32":
+        process.send_signal(number)
+    else:
+        os.killpg(process.pid, number)

@@ -140,3 +140,26 @@ def test_wrong_usage_is_one_clear_error(run):
 def test_a_cassette_lies_where_pytest_recording_looks(scope, place):
     """Beside the module, under the innermost class's and the test's name."""
     assert str(place_of(scope)) == place
+
+
+def test_tests_that_share_a_file_are_all_in_it(run, tmp_path):
+    """Only the innermost class stands in a cassette's name, so that two may have the same one."""
+    tests = "class A:\n    class C:\n        def test_it(self): pass\n"
+    text = tests + tests.replace("A", "B")
+    write(tmp_path / "tests/test_deep.py", text.encode())
+    for number, outer in enumerate("AB"):
+        name = f"cassettes/{outer}.yaml"
+        write(tmp_path / name, vcrpy([chat(f"hi {number}", outer)]))
+        run("import", name, "--map", f"{name}=tests/test_deep.py::{outer}::C::test_it")
+    said = run("export", "tests/test_deep.py", "-o", "out")
+    assert said == "1 cassette with 2 calls written to out\n"
+    (cassette,) = (tmp_path / "out").rglob("*.yaml")
+    assert cassette.read_text().count("method: POST") == 2
+
+
+@pytest.mark.parametrize("module", ["../../out.py", "/etc/out.py", "a/../../out.py"])
+def test_no_name_leads_out_of_the_folder(module):
+    """A store is data, and may say what no pytest ever would."""
+    place = place_of(f"{module}::test_it")
+    assert not place.is_absolute()
+    assert ".." not in place.parts

@@ -1,6 +1,7 @@
 """`cas-llm import`: what is brought, what is told, and that each test gets its own."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -230,6 +231,7 @@ def test_check_waits_for_a_run_and_keeps_what_is_needed(suite):
     said = suite.run("--check", code=1)
     assert said.startswith("0 of 3 replay. No cassette can go yet, 3 files still needed.\n")
     assert "3 tests have not passed in replay yet" in said
+    assert 'vcr = "replace"' in said
     store = Store(suite.root / "cache_store")
     tests = [f"tests/test_bot.py::test_{letter}" for letter in "abc"]
     had = {name: [tape.digest for tape in store.manifest.tapes_of(name)] for name in tests}
@@ -241,6 +243,34 @@ def test_check_waits_for_a_run_and_keeps_what_is_needed(suite):
     )
     told = json.loads(suite.run("--check", "--json"))
     assert told["can_go"] == [f"tests/cassettes/test_bot/test_{one}.yaml" for one in "ac"]
+
+
+def test_check_names_each_cassette_that_can_go_and_says_when_none_is_left(suite):
+    """While a test waits its folder has to stay; at the end the other tool itself can go."""
+    from cas_llm.session import usage
+
+    suite.tests("test_a", "test_b")
+    suite.cassette("test_a", [chat("hi", "one")])
+    suite.cassette("test_b", [chat("hi", "two")])
+    assert 'Next: vcr = "replace" in [tool.cas-llm]' in suite.run("tests/cassettes")
+    (suite.root / "pyproject.toml").write_text('[tool.cas-llm]\nvcr = "replace"\n')
+    store = Store(suite.root / "cache_store")
+    for letter, code in (("a", 1), ("b", 0)):
+        name = f"tests/test_bot.py::test_{letter}"
+        had = [tape.digest for tape in store.manifest.tapes_of(name)]
+        usage.note(store, {name: {"tapes": had, "had": had}}, usage.Extent())
+        said = suite.run("--check", code=code)
+        if letter == "a":
+            assert said.startswith(
+                "1 of 2 replay. 1 cassette can go, 1 file still needed.\n"
+                "  tests/cassettes/test_bot/test_a.yaml\n"
+            )
+            assert "replace" not in said
+    shutil.rmtree(suite.root / "tests/cassettes")
+    assert suite.run("--check") == (
+        "2 of 2 replay. No cassette is left.\n"
+        '  take out, all at once: the other tool, its markers, vcr = "replace"\n'
+    )
 
 
 def test_a_stream_stays_a_stream(suite):

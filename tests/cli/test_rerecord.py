@@ -115,10 +115,15 @@ def test_a_damaged_recording_is_mended_first(
 def test_what_was_kept_of_an_interrupted_one_is_said(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A look tells that there is something to go on with."""
+    """A look counts what is left, and not what is done; without anything left it begins anew."""
     from cas_llm.rerecord.ledger import Ledger
 
+    tests = [f"test:tests/test_q.py::test_{number}" for number in (0, 1)]
     with Ledger(root) as ledger:
-        ledger.plan(["call:a:b", "call:c:d"])
-    assert "One that did not end has 2 left" in run(capsys, "--all")
-    assert "did not end" not in run(capsys, "--all", "--afresh")
+        ledger.plan(tests)
+        ledger.store(tests[0])
+    told = run(capsys, "--all")
+    assert "1 is done by one that did not end" in told
+    assert "11 tests to run: 11 calls" in told
+    assert "12 tests to run: 12 calls" in run(capsys, "--all", "--afresh")
+    assert "did not end" not in run(capsys, "test_0")

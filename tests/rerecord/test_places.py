@@ -77,3 +77,12 @@ def test_what_is_signed_is_left_to_its_sdk(api: str) -> None:
     """No signature is made here."""
     with pytest.raises(NoPlace, match="signed by its SDK"):
         credentials(api, "https://there", {})
+
+
+@pytest.mark.parametrize("ending", ["\n", "\u2603"])
+def test_a_key_that_no_header_can_hold_is_told_without_it(ending: str) -> None:
+    """A line break at its end comes from a file, and its error would quote it."""
+    key = "-".join(["sk", "w" * 8]) + ending
+    with pytest.raises(NoPlace, match="OPENAI_API_KEY holds a line break") as told:
+        credentials("openai", "https://api.openai.com", {"OPENAI_API_KEY": key})
+    assert "www" not in str(told.value)

@@ -23,7 +23,7 @@ from cas_llm.rerecord.leaves import Leaves
 from cas_llm.rerecord.ledger import Ledger
 from cas_llm.rerecord.patience import Patience
 from cas_llm.rerecord.selecting import Wanted, chosen
-from cas_llm.rerecord.sending import Broken, Job, Sender
+from cas_llm.rerecord.sending import Broken, Job, Sender, Unwritable
 from cas_llm.session.catalogue import catalogue, parse_time
 from cas_llm.session.runtime import Runtime
 from cas_llm.store import Store
@@ -82,7 +82,7 @@ class Bench:
         held = catalogue(store)
         assert NOW is not None
         picked = chosen(held, Wanted(everything=True), NOW)
-        picked = [one for one in picked if not reissuing.already(ledger, one.entry)]
+        picked = [one for one in picked if reissuing.unit_of(ledger, one.entry) not in ledger.done]
         key = {"OPENAI_API_KEY": "-".join(["sk", "z" * 8])}
         jobs, left = jobs_of(
             picked, store, Leaves(store, held), Ways(key, {}), Definitions(self.root.parent)
@@ -224,3 +224,28 @@ def test_a_request_that_would_be_another_is_not_sent(bench: Bench) -> None:
     )
     assert (sent.made, bench.seen) == (False, [])
     runtime.run.close()
+
+
+def test_a_key_that_a_server_tells_is_kept_nowhere(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it says is shown and kept without it, even where it would be cut off within."""
+    key = "-".join(["sk", "proj", "Zq9w" * 8])
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    text = f"{'no ' * 45}{key}".encode()
+    bench.answer = lambda _request: Arrived(401, (), [text])
+    failed = bench.run().failed
+    assert len(failed) == 6
+    assert not [why for why in failed.values() if "Zq9w" in why]
+    assert b"Zq9w" not in Ledger(bench.root).path.read_bytes()
+
+
+def test_what_cannot_be_sent_is_not_tried_again(bench: Bench) -> None:
+    """An address or a header that is none will be none a minute later."""
+
+    def refuse(_request: Request) -> None:
+        raise Unwritable("it is none")
+
+    bench.answer = refuse
+    assert set(bench.run().failed.values()) == {"it is none"}
+    assert (len(bench.seen), bench.waits) == (6, [])

@@ -104,3 +104,8 @@ def test_what_is_no_age_is_said(text: str) -> None:
     """A number alone could be anything."""
     with pytest.raises(ConfigError, match="is no age"):
         age(text)
+
+
+def test_an_age_beyond_all_time_is_the_longest_there_is() -> None:
+    """Nothing is as old, and nothing breaks."""
+    assert age("99999999999999y").days == timedelta.max.days
