@@ -31,6 +31,7 @@ LEFT_OUT = (
 
 _PLACEHOLDER = re.compile(r"\[cas-llm:([^\[\]\s]+):\d+\]")
 _VALUE = 44
+_LISTED = 5
 _HEX = re.compile(r"[0-9a-f]{4,64}\Z")
 _WHY = {
     "k": "the version of these rules",
@@ -170,7 +171,11 @@ def _print_problems(problems: Sequence[Mapping[str, Any]]) -> None:
                 say(f"    {line}")
         if len(group) > 1:
             others = sorted({problem["scope"] for problem in group} - {first["scope"]})
-            say(f"  the same in {counted(len(group) - 1, 'more request')}: {', '.join(others[:4])}")
+            say(f"  the same in {counted(len(group) - 1, 'more request')}{':' if others else ''}")
+            for name in others[:_LISTED]:
+                say(f"    {name}")
+            if len(others) > _LISTED:
+                say(f"    and {counted(len(others) - _LISTED, 'more test')}")
 
 
 def _print_key(explained: Explained) -> None:

@@ -175,9 +175,10 @@ class Running:
         self.reporting.found(problems, name, item)
         if problems and verdicts.tell(problems, report, call, self.config.rootpath):
             test.told += len(problems)
+        elif report.failed and call.when == "call" and test.binding is not None:
+            verdicts.tell_failure(test.binding.scope, self.runtime, name, report)
         self.extent.report(name, report)
-        expected = hasattr(report, "wasxfail") and report.skipped
-        test.passing = test.passing and (report.passed or expected)
+        test.passing = test.passing and verdicts.is_fine(report)
         if call.when == "teardown":
             self._close(item, test, report)
             outcome = "passed" if test.passing else self.extent.outcomes.get(name, "failed")

@@ -100,7 +100,8 @@ def _keyless(document: Mapping[str, Any]) -> list[str]:
         return []
     return [
         "Nothing was asked, and no provider key is set: most SDKs want one before they ask.",
-        "  Set it, as with export OPENAI_API_KEY=...; where all is recorded any value will do.",
+        "  Set it, as with export OPENAI_API_KEY=...; where all is recorded any value will do,",
+        "  and most servers on this machine take any.",
     ]
 
 

@@ -1,6 +1,6 @@
 """What a test's report says of its requests: a miss fails the test, and is told first.
 
-Works on reports and problems only; opens no scope and writes no store.
+Works on reports, and on what a test's scope has noted; opens no scope and writes no store.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from cas_llm.pytest_plugin.origins import FOREIGN
-from cas_llm.session import Problem, misses
+from cas_llm.session import Problem, Scope, misses
 from cas_llm.session.bindings import Binding
+from cas_llm.session.closing import lenders
 from cas_llm.session.report import problem_document
+from cas_llm.session.runtime import Runtime
 from cas_llm.store.tape import Turn
 
 
@@ -71,6 +73,30 @@ def tell_collection(problems: Sequence[Problem], report: pytest.CollectReport) -
     report.outcome = "failed"
     report.longrepr = text
     report.result = []
+
+
+def tell_failure(scope: Scope, runtime: Runtime, name: str, report: pytest.TestReport) -> None:
+    """Say below the failure of test *name* what of its answers its own error doesn't tell.
+
+    Where they were recorded for another test the next run would serve the same, and the test could
+    only fail again.
+    """
+    lines = [f"no answer from {host}   {error}" for host, error in scope.unanswered.items()]
+    if lines:
+        lines.append("Is it running, and is it where OPENAI_BASE_URL or its kin should point to?")
+    if lent := lenders(scope, runtime):
+        lines += [
+            "served from another's recording, as this test has none of the request:",
+            *(f"  {one}" for one in dict.fromkeys(lent)),
+            f"Ask for its own:  pytest {shlex.quote(name)} --cas-llm=capture",
+        ]
+    if lines:
+        report.sections.append(("cas-llm", "\n".join(lines)))
+
+
+def is_fine(report: pytest.TestReport) -> bool:
+    """Whether a phase of a test went as it should: it passed, or failed as expected."""
+    return report.passed or (hasattr(report, "wasxfail") and report.skipped)
 
 
 def tell_unplayed(turns: Sequence[Turn], name: str, report: pytest.TestReport) -> None:

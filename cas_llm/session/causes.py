@@ -19,6 +19,7 @@ from cas_llm.session import misses
 ProblemDocument = Mapping[str, Any]
 
 _UNMADE = frozenset({misses.LIVE_ON_CI, misses.OVER_BUDGET, misses.PLACEHOLDER})
+_DIFFERENCE = re.compile(r" {4}(\$|(api|namespace|normalise)\b)")
 _A_DATE = re.compile(r"\d{4}-\d\d-\d\d\Z")
 
 
@@ -130,7 +131,7 @@ def _later(missed: Sequence[ProblemDocument], used: int | None) -> int:
 
 def _differs(explanation: str) -> str:
     """The line that names the first difference, where there is one."""
-    return next((line.strip() for line in explanation.splitlines() if line.startswith("    $")), "")
+    return next((line.strip() for line in explanation.splitlines() if _DIFFERENCE.match(line)), "")
 
 
 def plural(count: int, word: str) -> str:

@@ -113,6 +113,27 @@ def borrows(scope: Scope, runtime: Runtime) -> bool:
     return bool(scope.uses) and scope.kind is not Kind.SHARED and not scope.tapes(runtime.store)
 
 
+def lenders(scope: Scope, runtime: Runtime) -> list[str]:
+    """The scopes whose recordings answered *scope*, one by one; a test's under an old name is own.
+
+    None where the scope asked in a mode that records anew.
+    """
+    store = runtime.store
+    own = {tape.digest for tape in scope.tapes(store)}
+    found: list[str] = []
+    for use in scope.in_order():
+        if use.fresh or not use.tape or use.tape in own:
+            continue
+        tapes = map(store.manifest.load_tape, store.index.tapes_with(use.key))
+        try:
+            lent = next((tape for tape in tapes if tape.digest == use.tape), None)
+        except StoreError:
+            continue  # `verify` tells of it
+        if lent is not None and not (scope.source and lent.source == scope.source):
+            found.append(lent.scope)
+    return found
+
+
 def _share(scope: Scope, runtime: Runtime) -> Written:
     store, added = runtime.store, 0
     uses = [use for use in scope.in_order() if use.fresh]

@@ -21,7 +21,7 @@ def forward(asked: Asked, flight: str, settings: Settings, runtime: Runtime) -> 
     recorder = Recorder(
         asked.provider,
         store=lambda heard: _heard(asked, heard, flight, settings, runtime),
-        give_up=lambda _error: _gave_up(asked, flight, runtime),
+        give_up=lambda error: _gave_up(asked, flight, runtime, error),
         owner=asked.scope,
     )
     if flight:
@@ -73,7 +73,11 @@ def _heard(asked: Asked, heard: Heard, flight: str, settings: Settings, runtime:
     counting.live(asked, heard, runtime, cost=cost, digest=digest)
 
 
-def _gave_up(asked: Asked, flight: str, runtime: Runtime) -> None:
+def _gave_up(asked: Asked, flight: str, runtime: Runtime, error: BaseException | None) -> None:
+    if isinstance(error, Exception):
+        # Most SDKs say no more of it than "Connection error".
+        said = f"{type(error).__name__}: {error}"
+        asked.scope.unanswered[policy.netloc(asked.request)] = " ".join(said.split())
     asked.scope.give_back(runtime.run, asked.key, asked.number)
     runtime.land(flight)
 

@@ -56,6 +56,7 @@ class Scope:
 
     `name` is the tape's identity; `owner` tells this opening from others of the same name, and is
     what child processes inherit. `origin` is the file and first line of the test function.
+    `unanswered` are the hosts that a call was made to and that broke off, each with its last error.
     `served` only grows or is replaced, so that other threads may read it without a lock.
     """
 
@@ -72,6 +73,7 @@ class Scope:
     recorded: dict[str, dict[int, str]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     mocks: dict[str, Answer] = field(default_factory=dict)
+    unanswered: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # Not id(): a later scope may get a dead one's, and with it the claims it left.

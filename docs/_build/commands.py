@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from html import escape
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -56,7 +57,7 @@ def _command(name: str) -> Iterator[str]:
     text = _EXAMPLE.sub("", text)
     switches = list(_switches(command))
     yield from (f"### {name}", "", *_escaped(text), "")
-    words = [f"[{one.word}]" if one.optional else one.word for one in switches if not one.flags]
+    words = [_bracketed(one.word, one.optional) for one in switches if not one.flags]
     yield from ("```text", " ".join(["cas-llm", name, "[OPTIONS]", *words]), "```", "")
     if switches:
         yield from ("| Argument or option | What it says | Default |", "| --- | --- | --- |")
@@ -64,6 +65,10 @@ def _command(name: str) -> Iterator[str]:
         yield ""
     if example:
         yield from (f"For example: `{' '.join(example[1].split()).rstrip('.')}`", "")
+
+
+def _bracketed(word: str, optional: bool) -> str:
+    return f"[{word}]" if optional and not word.startswith("[") else word
 
 
 def _escaped(text: str) -> list[str]:
@@ -85,12 +90,18 @@ class Switch:
     def row(self) -> str:
         """Its line of the table."""
         flags = ", ".join(f"`{flag}`" for flag in self.flags)
-        word = f"`{self.word}`" if self.word else ""
-        cells = (" ".join(filter(None, (flags, word))), self.help, self.default)
-        return f"| {' | '.join(cell.replace('|', BAR) for cell in cells)} |".replace("|  |", "| |")
+        word = _code(self.word) if self.word else ""
+        said = " ".join(_escaped(self.help)).replace("|", _BAR)
+        cells = (" ".join(filter(None, (flags, word))), said, self.default)
+        return f"| {' | '.join(cells)} |".replace("|  |", "| |")
 
 
-BAR = "\\|"
+_BAR = "&#124;"
+
+
+def _code(word: str) -> str:
+    """A word as code; between backticks a bar would end the cell, or keep its backslash."""
+    return f"<code>{escape(word).replace('|', _BAR)}</code>" if "|" in word else f"`{word}`"
 
 
 def _switches(command: Any) -> Iterator[Switch]:

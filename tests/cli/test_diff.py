@@ -16,6 +16,9 @@ from support.suites import ONE, TWO, Bench, answered
 from support.terminal import said
 
 from cas_llm.cli.diffing import markdown
+from cas_llm.cli.diffing.blocks import blocks
+from cas_llm.drift.changes import Change
+from cas_llm.drift.said import Said
 from cas_llm.store import Shared, Store, layout
 from cas_llm.store.answer import pretty
 from cas_llm.wire import Response
@@ -33,6 +36,17 @@ THEN = "2026-11-21T09:14:02Z"
 @pytest.fixture(autouse=True)
 def width(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [(None, 40.0, ()), (40.0, None, ()), (900.0, 40.0, ("0.9 s -> 0.0 s",))],
+)
+def test_a_time_is_told_where_both_answers_have_one(before, after, told):
+    """An imported answer has none: that the one recorded since has is no change."""
+    old, new = Said("d1", "a", latency_ms=before), Said("d2", "b", latency_ms=after)
+    change = Change(ONE, 1, 1, ("k", "d1"), ("k", "d2"), old, new)
+    assert [block.facts for block in blocks([change])] == [told]
 
 
 def test_what_is_not_committed_is_compared_with_head(bench, capsys):

@@ -30,6 +30,36 @@ def test_a_test_that_lives_on_borrowed_recordings_is_named_and_mended_for_nothin
     assert inner.provider.count == 1
 
 
+@pytest.mark.slow
+def test_a_failure_over_anothers_answer_says_whose_it_is_and_how_to_ask(inner):
+    """Served again it could only fail again; the command asks for the test's own."""
+    inner.tests("def test_one(): assert ask('hello') == 'answer 1: hello'").record(passed=1)
+    inner.tests(
+        """
+        def test_one(): assert ask("hello") == "answer 1: hello"
+        def test_two(): assert ask("hello") == "answer 2: hello"
+        """
+    )
+    said = inner.run(passed=1, failed=1).stdout
+    assert "served from another's recording" in said
+    assert "\n  tests/test_it.py::test_one\n" in said
+    command = "pytest tests/test_it.py::test_two --cas-llm=capture"
+    assert f"Ask for its own:  {command}" in said
+    inner.run(*command.split()[1:], passed=1)
+    assert "served from another's" not in inner.run(passed=2).stdout
+
+
+@pytest.mark.slow
+def test_a_call_that_nobody_answered_is_told_with_its_host(inner):
+    """An SDK says "Connection error" and no more; nothing is said where a test just failed."""
+    inner.provider.script(lambda _received: Reply(body=b"{}", close_after=1, reset=True))
+    said = inner.tests("def test_it(): ask('hello')").record(failed=1).stdout
+    assert f"no answer from 127.0.0.1:{inner.provider.port}   " in said
+    assert "OPENAI_BASE_URL" in said
+    said = inner.tests("def test_it(): assert False").record(failed=1).stdout
+    assert "no answer from" not in said
+
+
 def test_equal_requests_of_one_run_are_one_call_in_fallback_and_in_capture(inner):
     """Two tests, one question: the second gets the run's own answer; each has its tape."""
     inner.tests(SAME).record(passed=2)

@@ -1,7 +1,10 @@
 """What recording the missing takes, and how a cause is told."""
 
+from cas_llm.keys import Difference
 from cas_llm.session import causes
 from cas_llm.session.causes import Bill
+from cas_llm.session.misses import NOT_RECORDED, Nearest, Problem
+from cas_llm.session.report import problem_document
 
 
 def problem(scope="t.py::a", key="k1", **more):
@@ -63,3 +66,21 @@ def test_a_cause_is_told_by_its_first_difference():
     assert causes.told([problem(explanation=text, nearest={"recorded_at": "4 min ago"})]) == told
     assert causes.told([problem(new=True)] * 2) == "POST openai /v1/x   new: nothing recorded yet"
     assert causes.told([problem()]) == "not recorded   POST openai /v1/x"
+
+
+def test_another_server_is_the_cause_of_all_that_misses_there():
+    """Whatever else was edited in some of the tests: there is one thing to do for all of them."""
+    moved = Difference("api", "openai@loopback", "openai", "changed")
+    edited = Difference("$.messages[0].content", "a", "b", "changed")
+    made = [
+        Problem(NOT_RECORDED, scope, "POST openai /v1/x", nearest=Nearest("k1", found, scope))
+        for scope, found in {
+            "t.py::a": (moved,),
+            "t.py::b": (moved, edited),
+            "t.py::c": (edited,),
+        }.items()
+    ]
+    groups = causes.grouped(map(problem_document, made))
+    assert [len(group) for group in groups] == [2, 1]
+    assert causes.told(groups[0]) == 'api   "openai@loopback" -> "openai"'
+    assert causes.told(groups[1]) == '$.messages[0].content   "a" -> "b"'

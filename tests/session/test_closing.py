@@ -6,7 +6,7 @@ import pytest
 from support.desk import a_test, chat, completion, lay_tape, said
 
 from cas_llm.session import Kind, Scope
-from cas_llm.session.closing import borrows, unplayed
+from cas_llm.session.closing import borrows, lenders, unplayed
 
 A, B = chat("a"), chat("b")
 NAME = "tests/test_a.py::test_one"
@@ -120,6 +120,22 @@ def test_a_borrower_gets_a_tape_without_a_call(desk, upstream):
     replayed = desk("replay")
     replayed.ask(A, scope)
     assert not borrows(scope, replayed.runtime)
+
+
+def test_whoever_recorded_what_a_scope_was_served_is_named(desk):
+    """Not its own tapes, not those of its own text under an old name, not what was asked now."""
+    made = desk("fallback")
+    lay_tape(made, NAME, [(A, "mine")])
+    lay_tape(made, "t.py::other", [(B, "theirs")])
+    scope = a_test()
+    for request in (A, B, chat("new")):
+        made.ask(request, scope)
+    assert lenders(scope, made.runtime) == ["t.py::other"]
+    renamed = a_test("t.py::renamed")
+    renamed.source = "5" * 16
+    lay_tape(made, "t.py::old", [(chat("c"), "own")], source=renamed.source)
+    made.ask(chat("c"), renamed)
+    assert lenders(renamed, made.runtime) == []
 
 
 def test_a_scope_that_asked_nothing_writes_nothing(desk, root):

@@ -91,6 +91,7 @@ def test_a_broken_call_gives_its_ordinal_back(desk):
     action = made.begin(HI, scope)
     action.recorder.head(200, JSON)
     action.recorder.fail(OSError("reset"))
+    assert list(scope.unanswered.values()) == ["OSError: reset"]
     assert several(made, scope, 2) == ["1: hi", "2: hi"]
     tape = made.passed(scope).tape
     assert [len(digests) for digests in tape.answers.values()] == [2]

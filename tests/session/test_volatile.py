@@ -167,10 +167,11 @@ def test_each_kind_is_named_with_both_ways_out_and_the_rule_works(desk, case):
 
 
 def test_parallel_results_in_another_order_are_named_with_their_rule(desk):
-    """Only their order differs: nothing to freeze, one rule that sorts them."""
+    """Only their order differs: the recorded one is told, and the rule that sorts them."""
     text = explained(desk, talk("one", "two", "three"), talk("one", "two", "three", order=-1))
     assert "$.messages" in text
     assert "the order of parallel tool results" in text
+    assert "  freeze it:    hand the results over as recorded: c0, c2\n" in text
     assert rules_in(text) == ["tool-result-order"]
 
 

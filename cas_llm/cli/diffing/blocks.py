@@ -6,7 +6,7 @@ Part of the command line; prints nothing. Changes with the same two answers are 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
 from cas_llm.cli.diffing.page import said
@@ -119,6 +119,9 @@ def _facts(change: Change) -> tuple[str, ...]:
     if old is None or new is None:
         one = new or old
         return tuple(filter(None, _each(one))) if one else ()
+    if None in (old.latency_ms, new.latency_ms):
+        # An imported answer has no time: that another one has is no change.
+        old, new = replace(old, latency_ms=None), replace(new, latency_ms=None)
     pairs = zip(_each(old), _each(new), strict=True)
     return tuple(_moved(a, b) for a, b in pairs if a != b)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cas_llm.cli.pending import Item, items, newest
+from cas_llm.cli.held import Item, items, newest
 from cas_llm.drift import Change, Compared, of_pending
 from cas_llm.drift.causes import causes
 from cas_llm.drift.sources import opened
