@@ -19,7 +19,7 @@ from cas_llm.errors import ConfigError
 
 
 class Mode(Enum):
-    """How a session treats a request; see the table of this module."""
+    """How a session treats a request: what is served, refused, called and stored."""
 
     REPLAY = "replay"
     FALLBACK = "fallback"

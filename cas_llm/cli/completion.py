@@ -25,17 +25,29 @@ _SHOWN_KEY = 12
 _TESTS = {"--test", "test"}
 _KEYS = {"key"}
 
-_BASH = """\
+_BASH = r"""
 _cas_llm_completion() {
-    local line="${COMP_LINE:0:COMP_POINT}" IFS=$'\\n'
-    local word="${line##*[[:space:]]}"
-    COMPREPLY=($(VARIABLE="$line" cas-llm 2>/dev/null))
-    # bash puts a candidate behind the last colon of the word, and a test's name has two.
-    local before="${word%"${word##*:}"}"
-    COMPREPLY=("${COMPREPLY[@]#"$before"}")
+    local line="${COMP_LINE:0:COMP_POINT}" found word before="" quote="%q"
+    local quotes="${line//[^\"\']/}"
+    if (( ${#quotes} % 2 )); then
+        # In an open quote bash takes a candidate as it is.
+        quote="%s"
+    else
+        # Elsewhere bash puts one behind the last colon or equals sign of the word.
+        word="${line//\\ /$'\037'}"
+        word="${word##*[[:space:]]}"
+        word="${word//$'\037'/ }"
+        word="${word//\\/}"
+        before="${word%"${word##*[:=]}"}"
+    fi
+    COMPREPLY=()
+    while IFS= read -r found; do
+        printf -v found "$quote" "${found#"$before"}"
+        COMPREPLY+=("$found")
+    done < <(VARIABLE="$line" cas-llm 2>/dev/null)
 }
 complete -o default -F _cas_llm_completion cas-llm
-"""
+""".lstrip()
 _ZSH = """\
 #compdef cas-llm
 _cas_llm() {
@@ -83,8 +95,10 @@ def candidates(typed: str) -> Iterator[str]:
         yield from (word for word in words if word.startswith(begun))
         return
     parameters = load(name).params
-    option = next((one for one in parameters if before[-1] in one.opts[:2]), None)
-    if option is not None and option.param_type_name == "option" and not _is_flag(option):
+    written, equals, value = begun.partition("=")
+    if equals and (option := _with_a_value(parameters, written)):
+        yield from (f"{written}={word}" for word in _values(option, value, before))
+    elif option := _with_a_value(parameters, before[-1]):
         yield from _values(option, begun, before)
     elif begun.startswith("-"):
         yield from (word for word in _options(parameters) if word.startswith(begun))
@@ -101,16 +115,20 @@ def _before_a_command() -> Sequence[Any]:
 
 
 def _words(typed: str) -> list[str]:
-    try:
-        words = shlex.split(typed)
-    except ValueError:
-        # A quote that is still open.
-        words = typed.replace("'", "").replace('"', "").split()
-    return words if words and not typed[-1].isspace() else [*words, ""]
+    # A quote that is still open is closed; what is in it may end in a space.
+    for closing in ("", "'", '"'):
+        with contextlib.suppress(ValueError):
+            words = shlex.split(typed + closing)
+            return words if words and (closing or not typed[-1].isspace()) else [*words, ""]
+    return typed.split()
 
 
-def _is_flag(parameter: Any) -> bool:
-    return bool(getattr(parameter, "is_flag", False))
+def _with_a_value(parameters: Iterable[Any], written: str) -> Any:
+    """The option that is *written* so and takes a value, or nothing."""
+    for one in parameters:
+        if one.param_type_name == "option" and written in one.opts[:2]:
+            return None if getattr(one, "is_flag", False) else one
+    return None
 
 
 def _options(parameters: Iterable[Any]) -> Iterator[str]:

@@ -39,7 +39,7 @@ _WIDEST = 120
 def diff(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[REV]", help="What to compare with; default: HEAD."),
+        typer.Argument(metavar="REV", help="What to compare with; default: HEAD."),
     ] = None,
     *,
     reports: Annotated[

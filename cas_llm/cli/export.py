@@ -36,7 +36,7 @@ def export(  # noqa: PLR0917 - typer's options
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="TEST|KEY...",
+            metavar="TEST|KEY",
             help="Tests, modules and keys to export; default: all that is in use.",
             show_default=False,
         ),

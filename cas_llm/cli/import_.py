@@ -25,7 +25,7 @@ def import_(  # noqa: PLR0917 - typer's options
     places: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="PATH...",
+            metavar="PATH",
             help="Cassettes and folders of them: vcrpy's, pytest-recording's, cassetter's, the "
             "completion cache's and the simulator's.",
             show_default=False,

@@ -31,7 +31,7 @@ class Format(StrEnum):
 def report(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="FILE…", help="Reports of pytest --cas-llm-report, or patterns."),
+        typer.Argument(metavar="FILE", help="Reports of pytest --cas-llm-report, or patterns."),
     ],
     *,
     base: Annotated[

@@ -32,7 +32,7 @@ def rerecord(
     context: typer.Context,
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY|TEST|FILE|FOLDER]...", help="What to record anew."),
+        typer.Argument(metavar="KEY|TEST|FILE|FOLDER", help="What to record anew."),
     ] = None,
     *,
     model: Annotated[list[str] | None, typer.Option("--model", help="Only of this model.")] = None,

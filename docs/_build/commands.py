@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from html import escape
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from typer.models import ArgumentInfo
 
@@ -67,8 +67,14 @@ def _command(name: str) -> Iterator[str]:
         yield from (f"For example: `{' '.join(example[1].split()).rstrip('.')}`", "")
 
 
+def _several(kind: Any) -> bool:
+    return any(get_origin(one) is list for one in (kind, *get_args(kind)))
+
+
 def _bracketed(word: str, optional: bool) -> str:
-    return f"[{word}]" if optional and not word.startswith("[") else word
+    if not optional:
+        return word
+    return f"[{word.removesuffix('...')}]{'...' if word.endswith('...') else ''}"
 
 
 def _escaped(text: str) -> list[str]:
@@ -122,6 +128,8 @@ def _switches(command: Any) -> Iterator[Switch]:
             flags = (f"--{name.replace('_', '-')}",)
         text = " ".join((info.help or "").split())
         word = info.metavar or _word(kind, name, argument=not flags)
+        if not flags and _several(kind):
+            word += "..."
         yield Switch(flags, word, text, *_default(parameter.default, kind))
 
 

@@ -75,7 +75,9 @@ def levels() -> str:
         for level in sorted(found, reverse=True)
     ]
     chain = " --> ".join(f"L{level}" for level in sorted(found, reverse=True))
-    said = "Leaves use adapters, adapters the session, the session disk and pure modules, all values."
+    said = (
+        "Leaves use adapters, adapters the session, the session disk and pure modules, all values."
+    )
     head = ["```mermaid", "flowchart TB", "    accTitle: The levels", f"    accDescr: {said}"]
     return "\n".join([*head, *boxes, f"    {chain}", "```"])
 
@@ -84,7 +86,9 @@ def normalisers() -> str:
     """The table in the docstring of the normalisers."""
     from cas_llm.keys import normalise
 
-    rows = re.findall(r"^``(.+?)``\s{2,}(.+)$|^``(.+?)`` (.+)$", normalise.__doc__ or "", re.M)
+    rows = re.findall(
+        r"^``(.+?)``\s{2,}(.+)$|^``(.+?)`` (.+)$", normalise.__doc__ or "", re.MULTILINE
+    )
     cells = ((f"`{a or c}`", (b or d).replace("``", "`")) for a, b, c, d in rows)
     return table(("Rule", "What it takes out of the key"), cells)
 

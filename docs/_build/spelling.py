@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TREE = Path(__file__).resolve().parents[2]
-_CODE = re.compile(r"^ *(`{3,}).*?^ *\1`*$|`[^`\n]*`|<!--.*?-->|\]\([^)]*\)", re.M | re.S)
+_CODE = re.compile(
+    r"^ *(`{3,}).*?^ *\1`*$|`[^`\n]*`|<!--.*?-->|\]\([^)]*\)", re.MULTILINE | re.DOTALL
+)
 _AMERICAN = re.compile(
     r"\b(?:behavior|color|favor|honor|neighbor|canceled|canceling|labeled|modeling|center|"
     r"(?:un)?(?:recogn|normal|serial|initial|organ|optim|minim|maxim|general|special|synchron|"

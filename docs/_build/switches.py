@@ -58,10 +58,10 @@ class _Parser:
     def addoption(self, name: str, **said: Any) -> None:
         self.options.append((name, said))
 
-    def addini(self, name: str, help: str, type: str) -> None:
-        self.ini.append((name, type))
+    def addini(self, name: str, _: str, kind: str) -> None:
+        self.ini.append((name, kind))
 
-    def addinivalue_line(self, name: str, line: str) -> None:
+    def addinivalue_line(self, _: str, line: str) -> None:
         self.markers.append(line)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -49,6 +51,8 @@ def may_follow(typed):
         ("cas-llm verify --re", ["--repair"]),
         ("cas-llm verify --h", ["--help"]),
         ("cas-llm report --format g", ["github"]),
+        ("cas-llm report --format=g", ["--format=github"]),
+        ("cas-llm verify --repair=", []),
         ("cas-llm pending a", ["accept"]),
         ("cas-llm nothing-like-it ", sorted(COMMANDS)),
         ("cas-llm show 'tests/test_a", ["tests/test_all.py::test_all"]),
@@ -117,23 +121,84 @@ def test_a_shell_nobody_knows_is_refused():
         completion.script("powershell")
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not on this machine")
-def test_bash_completes_behind_the_last_colon(project):
-    """Colons end words in bash, so only what follows them is put in."""
+@pytest.fixture
+def asks(project):
+    """What a shell says that reads its script and then *lines*, with cas-llm on its path."""
     (project / "bin").mkdir()
     program = project / "bin/cas-llm"
     tree = Path(__file__).resolve().parents[2]
     program.write_text(f'#!/bin/sh\nPYTHONPATH={tree} exec {sys.executable} -m cas_llm "$@"\n')
     program.chmod(0o755)
-    typed = "cas-llm show tests/unit/test_bot.py::test_"
-    asked = f"""
-    PATH="{project}/bin:$PATH"
+
+    def ask(*command, lines):
+        environment = os.environ | {"PATH": f"{project / 'bin'}:{os.environ['PATH']}"}
+        done = subprocess.run(
+            [*command, lines],
+            capture_output=True,
+            text=True,
+            cwd=project,
+            env=environment | {"HOME": str(project)},
+            check=True,
+        )
+        return done.stdout.splitlines()
+
+    return ask
+
+
+def here(shell):
+    return pytest.mark.skipif(
+        shutil.which(shell) is None, reason=f"{shell} is not on this machine: its script is not run"
+    )
+
+
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
+@here("bash")
+@pytest.mark.parametrize(
+    ("typed", "put_in"),
+    [
+        ("show tests/unit/test_bot.py::test_", ["test_greets", r"test_says\[two\ words\]"]),
+        slow(r"show tests/unit/test_bot.py::test_says\[two\ w", [r"test_says\[two\ words\]"]),
+        slow("show 'tests/unit/test_bot.py::test_says[two w", [TESTS[1]]),
+        slow("report --format=g", ["github"]),
+    ],
+)
+def test_bash_completes_behind_the_last_break(asks, typed, put_in):
+    """Colons and equals signs end words in bash, outside quotes; what it puts in is quoted."""
+    lines = f"""
+    shopt -s failglob
     eval "$(cas-llm --show-completion bash)"
-    COMP_LINE='{typed}' COMP_POINT={len(typed)}
+    COMP_LINE={shlex.quote(f"cas-llm {typed}")}
+    COMP_POINT=${{#COMP_LINE}}
     _cas_llm_completion
     printf '%s\\n' "${{COMPREPLY[@]}}"
     """
-    done = subprocess.run(
-        ["bash", "--norc", "-c", asked], capture_output=True, text=True, cwd=project, check=True
-    )
-    assert done.stdout.splitlines() == ["test_greets", "test_says[two words]"]
+    assert asks("bash", "--norc", "-c", lines=lines) == put_in
+
+
+@here("zsh")
+@pytest.mark.slow
+def test_zsh_completes(asks):
+    """Whole words, which zsh quotes itself; files where there is nothing else to say."""
+    lines = """
+    compdef() { echo "$@" }
+    compadd() { shift; print -rl -- "$@" }
+    _files() { echo files }
+    eval "$(cas-llm --show-completion zsh)"
+    for LBUFFER in 'cas-llm show tests/unit/test_bot.py::test_' 'cas-llm import ca'; do _cas_llm; done
+    """
+    assert asks("zsh", "-f", "-c", lines=lines) == ["_cas_llm cas-llm", *TESTS[:2], "files"]
+
+
+@here("fish")
+@pytest.mark.slow
+def test_fish_completes(asks):
+    """As the shell itself lists what may follow."""
+    lines = """
+    cas-llm --show-completion fish | source
+    complete -C 'cas-llm show tests/unit/test_bot.py::test_'
+    complete -C 'cas-llm restor'
+    """
+    assert asks("fish", "--no-config", "-c", lines=lines) == [*TESTS[:2], "restore"]

@@ -47,6 +47,20 @@ def test_a_page_keeps_what_stands_between_two_tables(build):
     assert new == f"a\n{begin}\n\n{table}\n\n{end}\nb\n{begin}\n\n{table}\n\n{end}\nc\n"
 
 
+def test_help_is_shown_as_it_was_written(build):
+    """Stars and underscores don't become slopes; a bar neither ends a cell nor grows a backslash."""
+    switch = build("commands").Switch(("--map",), "A|B", "'a_*.yaml|b*'", "none", optional=True)
+    assert switch.row == (r"| `--map` <code>A&#124;B</code> | 'a\_\*.yaml&#124;b\*' | none |")
+
+
+@pytest.mark.parametrize(
+    ("name", "usage"), [("rerecord", "[KEY|TEST|FILE|FOLDER]..."), ("report", "FILE...")]
+)
+def test_what_may_be_given_several_times_is_told_once(build, name, usage):
+    """In the brackets and dots of ``--help`` itself."""
+    assert f"cas-llm {name} [OPTIONS] {usage}" in list(build("commands")._command(name))
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_of_a_command_is_on_its_page(build, name, capsys):
     """By the words of ``--help`` itself, which another program writes."""
