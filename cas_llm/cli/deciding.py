@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cas_llm.cli import aside, pending, reviewing
+from cas_llm.cli import aside, held, pending, reviewing
 from cas_llm.cli.hints import shown
 from cas_llm.cli.reviewing import PENDING, SHARES, TIE, Item
 from cas_llm.drift.sources import opened, uncommitted
@@ -69,7 +69,7 @@ def accept(memory: Memory, item: Item, choice: int = 0, *, base: str = "HEAD") -
 def refuse(item: Item, *, accepts: bool) -> None:
     """Raise CasLLMError where *item* cannot be accepted, or rejected, whatever is tried."""
     if accepts:
-        pending.refuse_broken(item.waiting)
+        held.refuse_broken(item.waiting)
     elif item.kind == TIE and len(item.tapes) > 2:
         raise CasLLMError(
             f"{item.name}: {len(item.tapes)} tapes tie; accept one by its digest: "

@@ -7,22 +7,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from cas_llm.cli import naming
+from cas_llm.cli import held, naming
+from cas_llm.cli.held import Item
 from cas_llm.cli.hints import shown
 from cas_llm.cli.options import JsonOption, StoreOption, settings_of
-from cas_llm.errors import CasLLMError, ConfigError, StoreError
 from cas_llm.session.catalogue import age_text, latest_tape
 from cas_llm.session.scopes import SHARED
 from cas_llm.store import Shared, Store, Tape, pick
 from cas_llm.store.pending import Waiting
 from cas_llm.store.tape import Turn
-
-if TYPE_CHECKING:
-    from cas_llm.store import Answer
 
 
 class Action(StrEnum):
@@ -34,53 +31,12 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True)
-class Item:
-    """A pending answer with what it says; `problem` tells why it can't be read."""
-
-    waiting: Waiting
-    answer: Answer | None
-    problem: str = ""
-
-    @property
-    def cost(self) -> float | None:
-        """What it cost, or None where that is unknown."""
-        return self.answer.provenance.get("cost_usd") if self.answer else None
-
-
-@dataclass(frozen=True)
 class Accepted:
     """What accepting wrote."""
 
     answers: int
     tapes: tuple[Tape, ...]
     shared: tuple[Shared, ...]
-
-
-def items(store: Store) -> tuple[Item, ...]:
-    """Every pending answer of *store*, the oldest run's first."""
-    return tuple(_item(store, waiting) for waiting in store.pending.all())
-
-
-def select(
-    found: Iterable[Item], *, key: str = "", test: str = "", every: bool = False
-) -> tuple[Item, ...]:
-    """Those of *found* with this key, or of this test, or all.
-
-    Raises:
-        ConfigError: nothing was chosen, or in two ways.
-        CasLLMError: nothing waits that fits.
-
-    """
-    found = tuple(found)
-    if bool(key) + bool(test) + every != 1:
-        raise ConfigError("say which: one of KEY, --test ID, --all", source="pending")
-    if key:
-        whole = naming.matching((item.waiting.key for item in found), key)
-        return tuple(item for item in found if item.waiting.key == whole)
-    chosen = tuple(item for item in found if every or _is_test(item.waiting.scope, test))
-    if not chosen and test:
-        raise CasLLMError(f"nothing waits for {test!r}; see what does with: cas-llm pending")
-    return chosen
 
 
 def accept(store: Store, chosen: Sequence[Item]) -> Accepted:
@@ -94,9 +50,9 @@ def accept(store: Store, chosen: Sequence[Item]) -> Accepted:
         CasLLMError: one of them can't be read; nothing was written.
 
     """
-    refuse_broken(chosen)
+    held.refuse_broken(chosen)
     scopes: dict[str, list[Item]] = {}
-    for item in newest(chosen):
+    for item in held.newest(chosen):
         scopes.setdefault(item.waiting.scope, []).append(item)
     digests = {item.waiting.digest for group in scopes.values() for item in group}
     added = [digest for digest in sorted(digests) if not store.objects.has(digest)]
@@ -113,17 +69,6 @@ def accept(store: Store, chosen: Sequence[Item]) -> Accepted:
     store.flush()
     store.pending.release([item.waiting for item in chosen])
     return Accepted(len(added), tuple(tapes), tuple(shared))
-
-
-def refuse_broken(chosen: Iterable[Item]) -> None:
-    """Raise CasLLMError for the first of the *chosen* answers that can't be read."""
-    for item in chosen:
-        if item.answer is None:
-            raise CasLLMError(
-                f"the pending answer {naming.short(item.waiting.digest)} can't be read "
-                f"({item.problem}); drop it with: "
-                f"cas-llm pending drop {naming.short(item.waiting.key)}"
-            )
 
 
 def drop(store: Store, chosen: Sequence[Item]) -> None:
@@ -146,6 +91,7 @@ def document(item: Item) -> dict[str, Any]:
         "ask": list(answer.ask) if answer else [],
         "answer": list(answer.answer) if answer else [],
         "problem": item.problem,
+        "at_work": bool(item.worker),
     }
 
 
@@ -163,18 +109,18 @@ def pending(
     """List, accept or drop answers that wait for their test to pass.
 
     A passing `pytest --cas-llm=fallback` takes them in by itself, at no cost. `accept` does so
-    without a test, `drop` gives them up.
+    without a test, `drop` gives them up. What a run holds that still works is left to it.
     """
-    from cas_llm.cli.output import print_json
+    from cas_llm.cli.output import counted, print_json, say
 
     place = Store(settings_of(store).store)
-    found = items(place)
+    found = held.items(place)
     if action is Action.LIST:
-        chosen = select(found, key=key, test=test) if key or test else found
+        chosen = held.select(found, key=key, test=test) if key or test else found
         print_json([document(item) for item in chosen]) if as_json else _print(chosen)
         return
-    chosen = select(found, key=key, test=test, every=every)
-    done = None
+    meant = held.select(found, key=key, test=test, every=every)
+    chosen, done = held.free(meant), None
     if action is Action.ACCEPT:
         done = accept(place, chosen)
     else:
@@ -187,31 +133,8 @@ def pending(
         _print_accepted(done, place)
     else:
         _print_dropped(chosen)
-
-
-def _item(store: Store, waiting: Waiting) -> Item:
-    try:
-        return Item(waiting, store.load(waiting.digest))
-    except StoreError as error:
-        return Item(waiting, None, str(error))
-
-
-def _is_test(scope: str, test: str) -> bool:
-    return scope in {test, f"use::{test}"} or scope.startswith((f"{test}::", f"{test}["))
-
-
-def newest(chosen: Iterable[Item]) -> list[Item]:
-    """Of each ask the newest run's answer, in the order they were recorded."""
-    found: dict[tuple[str, str, int], Item] = {}
-    for item in sorted(chosen, key=lambda item: (item.waiting.began, item.waiting.run)):
-        waiting = item.waiting
-        found[waiting.scope, waiting.key, waiting.ordinal] = item
-    return sorted(found.values(), key=_recorded)
-
-
-def _recorded(item: Item) -> tuple[float, str, int, str]:
-    at = str(item.answer.provenance.get("recorded_at", "")) if item.answer else ""
-    return item.waiting.began, at, item.waiting.ordinal, item.waiting.key
+    if not as_json and (left := len(meant) - len(chosen)):
+        say(f"{counted(left, 'answer')} left to a run that still works")
 
 
 def _new_tape(store: Store, scope: str, group: Iterable[Item]) -> Tape | None:
@@ -265,7 +188,8 @@ def _print(found: Sequence[Item]) -> None:
         says = " ".join(item.answer.answer)[:60] if item.answer else "cannot be read"
         age, cost = age_text(began, now), money(item.cost)
         key = naming.short(item.waiting.key)
-        rows.append((key, age, cost, f"{item.waiting.scope}\n> {ask}\n< {says}"))
+        whose = item.waiting.scope + "   (its run still works)" * bool(item.worker)
+        rows.append((key, age, cost, f"{whose}\n> {ask}\n< {says}"))
     print_table(("key", "age", "cost", "for, ask and answer"), rows, right=("age", "cost"))
     say(
         f"{counted(len(found), 'answer')} waiting. Next: pytest --cas-llm=fallback takes in those "

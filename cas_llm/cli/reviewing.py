@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cas_llm.cli import pending
+from cas_llm.cli import held
 from cas_llm.cli.diffing import waiting
 from cas_llm.drift import Change, Compared, Sides, compared
 from cas_llm.drift.comparing import by_scope, latest, of_pending, turns_of
@@ -47,7 +47,7 @@ class Item:
     tapes: tuple[Tape, ...] = ()
     entries: tuple[Shared, ...] = ()
     before: tuple[str, ...] = ()
-    waiting: tuple[pending.Item, ...] = ()
+    waiting: tuple[held.Item, ...] = ()
     committed: bool = False
     take: int = 0
     seen: str = ""
@@ -72,8 +72,8 @@ def items(memory: Memory, commit: str, *, every: bool = False) -> tuple[Item, ..
     found, fresh = compared(sides, shelf), uncommitted(memory)
     store = Store(memory.root)
     # What a run that still works holds is its own until it is over.
-    held = [o for o in pending.items(store) if not store.pending.is_live(o.waiting.run)]
-    waits = of_pending(sides.after, waiting.turns(held), shelf)
+    free = [one for one in held.items(store) if not one.worker]
+    waits = of_pending(sides.after, waiting.turns(free), shelf)
     ties = (
         Item(TIE, scope, turns_of(scope, tied[0].turns, tied[1].turns, shelf), tied)
         for scope, tied in found.ties.items()
@@ -87,7 +87,7 @@ def items(memory: Memory, commit: str, *, every: bool = False) -> tuple[Item, ..
         if memory.top and one.name not in found.ties and one.seen not in done
         if one.is_changed or every
     ]
-    return (*_pending(held, waits), *map(_differing, ties), *sorted(takes, key=_gravity))
+    return (*_pending(free, waits), *map(_differing, ties), *sorted(takes, key=_gravity))
 
 
 def narrowed(item: Item, word: str) -> Item | None:
@@ -152,9 +152,9 @@ def _noted(root: Path) -> Path:
     return root / layout.LOCAL / "reviewed.json"
 
 
-def _pending(held: Sequence[pending.Item], changes: Sequence[Change]) -> Iterator[Item]:
-    scopes: dict[str, list[pending.Item]] = {}
-    for one in held:
+def _pending(free: Sequence[held.Item], changes: Sequence[Change]) -> Iterator[Item]:
+    scopes: dict[str, list[held.Item]] = {}
+    for one in free:
         scopes.setdefault(one.waiting.scope, []).append(one)
     for scope, some in scopes.items():
         mine = tuple(c for c in changes if (c.scope or SHARED) == scope)

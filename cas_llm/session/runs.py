@@ -20,7 +20,8 @@ from pathlib import Path
 from cas_llm.digest import digest_of
 from cas_llm.errors import StoreError
 from cas_llm.store import layout
-from cas_llm.store.files import cannot_write, is_alive
+from cas_llm.store.alive import is_alive
+from cas_llm.store.files import cannot_write
 
 _STALE_SECONDS = 24 * 3600.0
 _NAMELESS_SECONDS = 2.0

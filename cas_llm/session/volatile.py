@@ -37,6 +37,7 @@ _LEAF = re.compile(r"[\w-]+(?=\"?\]?\Z)")
 _TEMPORARY = re.compile(
     r"/(?:private/)?(?:tmp|var/folders|var/tmp)/|/(?:home|Users)/|[A-Za-z]:\\Users\\", re.IGNORECASE
 )
+_CALL_IDS = ("tool_call_id", "tool_use_id", "call_id")
 _ID_MEMBER = re.compile(r"(?:.*[_-])?(?:ids?|seq|sequence|serial|counter|attempt|nonce|pid|run)\Z")
 _RUN_WORD = re.compile(
     r"(?:attempt|build|call|job|msg|pid|req|request|run|session|task|test|thread|tmp|trace|worker)"
@@ -191,6 +192,9 @@ def _values(difference: Difference) -> Iterator[tuple[str, Any]]:
     if isinstance(difference.old, str) and isinstance(difference.new, str):
         for token in changed(difference.old, difference.new):
             yield token.kind, token.old
+    elif difference.volatile == RESULT_ORDER:
+        pairs = zip(difference.old, difference.new, strict=True)
+        yield RESULT_ORDER, [old for old, new in pairs if old != new]
     else:
         for kind in kinds(difference):
             yield kind, difference.old
@@ -209,7 +213,15 @@ def _freeze(kind: str, old: Any) -> str:
         return "monkeypatch.chdir(tmp_path), and name files by relative paths"
     if kind == "counter":
         return f"begin the count anew in each test, so that it is {old} again"
+    if kind == RESULT_ORDER:
+        calls = [_call_of(result) for result in old]
+        return f"hand the results over as recorded: {', '.join(calls)}" if all(calls) else ""
     return ""
+
+
+def _call_of(result: Mapping[str, Any]) -> str:
+    """The id of the call that a tool's result answers, in the shape of any family, or nothing."""
+    return next((result[name] for name in _CALL_IDS if isinstance(result.get(name), str)), "")
 
 
 def _rules(difference: Difference) -> Iterator[tuple[str, ...]]:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cas_llm.errors import StoreError
+from cas_llm.store.alive import is_alive
 
 _STALE_SECONDS = 3600.0
 _READ_ONLY = os.O_RDONLY | getattr(os, "O_BINARY", 0)
@@ -278,24 +279,6 @@ def cannot_sync(root: Path, error: OSError) -> StoreError:
         "be lost when the machine stops. Look at the disk, then: cas-llm verify",
         path=path,
     )
-
-
-def is_alive(pid: str) -> bool:
-    """Whether the process *pid* of this machine runs; a text that is no number is none.
-
-    On Windows it always may: there signal 0 is no question but a Ctrl-C.
-    """
-    if not pid.isdigit():
-        return False
-    if sys.platform == "win32":
-        return True
-    try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def read(path: str | Path) -> bytes:

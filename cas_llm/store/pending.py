@@ -26,8 +26,9 @@ from pathlib import Path
 
 from cas_llm.digest import digest_of
 from cas_llm.errors import ObjectCorrupt, StoreError
+from cas_llm.store.alive import is_alive
 from cas_llm.store.answer import pretty
-from cas_llm.store.files import Writer, cannot_read, cannot_write, is_alive, read
+from cas_llm.store.files import Writer, cannot_read, cannot_write, read
 from cas_llm.store.locking import LEFT_SECONDS, Lock
 from cas_llm.store.objects import Objects, check
 
@@ -162,13 +163,17 @@ class Pending:
 
     def is_live(self, run: str) -> bool:
         """Whether the process that began *run* still works: its answers are its own until then."""
+        return bool(self.worker(run))
+
+    def worker(self, run: str) -> int:
+        """The other process that began *run* and still works, or 0."""
         try:
             about = json.loads(read(self.root / run / "run.json"))
-            if time.time() - float(about["began"]) > LEFT_SECONDS:
-                return False
-            return about["pid"] != os.getpid() and is_alive(str(about["pid"]))
+            pid, age = int(about["pid"]), time.time() - float(about["began"])
         except (OSError, ValueError, KeyError, TypeError):
-            return False
+            return 0
+        works = age <= LEFT_SECONDS and pid != os.getpid() and is_alive(str(pid))
+        return pid if works else 0
 
     def has(self, run: str, digest: str) -> bool:
         """Whether *run* holds the pending answer *digest*."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -358,6 +360,29 @@ def test_nothing_that_was_answered_breaks_out_of_html(bench, capsys, tmp_path):
     )
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "default-src 'none'" in text
+
+
+@pytest.mark.slow
+def test_a_browser_reads_the_html_as_it_was_meant(bench, capsys, tmp_path):
+    """Chromium builds the very tags that were written, in their order, whatever was answered."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if not chromium:
+        pytest.skip("no Chromium is here to open the page: make docs-check installs it")
+    hostile(bench)
+    target = tmp_path / "diff.html"
+    said(capsys, "diff", "--format=html", "--output", str(target))
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND"]
+    profile = f"--user-data-dir={tmp_path / 'browser'}"
+    read = subprocess.run(
+        [chromium, *flags, profile, "--dump-dom", target.as_uri()],
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    written, built = Page(target.read_text("utf-8")), Page(read.stdout.decode())
+    assert built.tags == written.tags
+    assert built.open == []
+    assert "<code>cas-llm prune</code>" in read.stdout.decode()
 
 
 def test_nothing_that_was_answered_moves_a_terminals_cursor(bench, capsys):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +14,9 @@ from support.projects import Project
 from support.provider import ScriptedProvider
 from support.recordings import ask, block, client, fill, wait_for
 
-from cas_llm.cli.pending import accept, drop, items, select
+from cas_llm.cli import main
+from cas_llm.cli.held import items, select
+from cas_llm.cli.pending import accept, drop
 from cas_llm.errors import CasLLMError, ConfigError
 from cas_llm.store import Store
 
@@ -19,6 +25,19 @@ from cas_llm.store import Store
 def store(tmp_path: Path, provider: ScriptedProvider) -> Store:
     """See `support.recordings.fill`."""
     return fill(tmp_path / "cache_store", provider)
+
+
+def begun_by(store: Store, pid: int) -> None:
+    """Let what waits be of a run that another process began."""
+    (about,) = store.pending.root.glob("*/run.json")
+    about.write_text(json.dumps({"began": time.time(), "pid": pid}))
+
+
+def ended() -> int:
+    """The number of a process that is over."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
 
 
 def test_an_accepted_answer_replays(store: Store, provider: ScriptedProvider) -> None:
@@ -97,6 +116,7 @@ def test_a_pending_answer_that_is_damaged_can_only_be_dropped(store: Store) -> N
 def test_the_commands_list_accept_and_drop(project: Project, provider: ScriptedProvider) -> None:
     """The list shows scope, ask, answer, age and cost; accepting names the next command."""
     store = fill(project.path / "cache_store", provider)
+    begun_by(store, ended())
     listed = project.cas_llm("pending")
     for word in ("use::three", "> waits", "< answer", "now", "$0.00"):
         assert word in listed.stdout, listed
@@ -111,9 +131,6 @@ def test_the_commands_list_accept_and_drop(project: Project, provider: ScriptedP
 
 def test_what_is_wrong_with_a_command_is_said_once(monkeypatch, tmp_path, capsys):
     """The program's name, the command's, and what to say instead."""
-    from cas_llm.cli import main
-    from cas_llm.store import Store
-
     monkeypatch.chdir(tmp_path)
     Store(tmp_path / "cache_store").prepare()
     with pytest.raises(SystemExit) as end:
@@ -122,3 +139,30 @@ def test_what_is_wrong_with_a_command_is_said_once(monkeypatch, tmp_path, capsys
     assert capsys.readouterr().err == (
         "cas-llm: pending: say which: one of KEY, --test ID, --all\n"
     )
+
+
+@pytest.mark.parametrize("action", ["accept", "drop"])
+def test_what_a_run_that_still_works_holds_is_left_to_it(
+    store: Store, provider: ScriptedProvider, monkeypatch, capsys, action: str
+) -> None:
+    """It takes the answer in itself, or asks again; the list says so, and what is free is done."""
+    monkeypatch.chdir(store.root.parent)
+
+    def said(*words: str, code: int = 0) -> str:
+        with pytest.raises(SystemExit) as end:
+            main(["pending", *words])
+        told = capsys.readouterr()
+        assert end.value.code == code, told
+        return told.err if code else told.out
+
+    begun_by(store, os.getppid())
+    assert "use::three   (its run still works)" in said()
+    assert [one["at_work"] for one in json.loads(said("--json"))] == [True]
+    for choice in ("--all", "--test=three", items(store)[0].waiting.key[:6]):
+        refused = said(action, choice, code=1)
+        assert "the run that recorded what was chosen still works" in refused
+    with client(provider) as openai:
+        wait_for(store.root, openai, "more", "two")
+    assert said(action, "--all").endswith("1 answer left to a run that still works\n")
+    assert [one.scope for one in store.pending.all()] == ["use::three"]
+    assert Store(store.root).manifest.tapes_of("use::three") == ()

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from support.leaves import fill, in_use, question, said
+from support.stores import asks, recorded, streams, tape_of
 
 from cas_llm import config
 from cas_llm.rerecord import reissuing
@@ -249,3 +250,30 @@ def test_what_cannot_be_sent_is_not_tried_again(bench: Bench) -> None:
     bench.answer = refuse
     assert set(bench.run().failed.values()) == {"it is none"}
     assert (len(bench.seen), bench.waits) == (6, [])
+
+
+def test_a_stream_stays_a_stream(bench: Bench) -> None:
+    """What was asked for as events is asked for so again, and kept in the pieces it came in."""
+    old = recorded(asks("Stream it", stream=True), streams("old"))
+    store = Store(bench.root)
+    store.save(old)
+    store.add_tape(tape_of(old, scope="tests/test_s.py::test_s"))
+    store.close()
+    wanted, asked = streams("new and longer"), []
+
+    def answer(request: Request) -> Arrived | None:
+        if not json.loads(request.body).get("stream"):
+            return None
+        asked.append(dict(request.headers)["accept"])
+        starts = itertools.accumulate((chunk.length for chunk in wanted.chunks), initial=0)
+        pieces = [wanted.body[a:b] for a, b in itertools.pairwise(starts)]
+        return Arrived(200, wanted.headers, pieces)
+
+    bench.answer = answer
+    assert bench.run().failed == {}
+    assert asked == ["text/event-stream"]
+    store = Store(bench.root)
+    newest = max(store.manifest.tapes_of("tests/test_s.py::test_s"), key=lambda tape: tape.take)
+    kept = store.load(newest.turns[0].digest).response
+    assert (kept.body, kept.headers) == (wanted.body, wanted.headers)
+    assert [chunk.length for chunk in kept.chunks] == [chunk.length for chunk in wanted.chunks]

@@ -21,7 +21,7 @@ from support.forks import Tell, fork
 
 from cas_llm import config
 from cas_llm.cli import edit as editing
-from cas_llm.cli import pending as accepting
+from cas_llm.cli import held, pending
 from cas_llm.cli.verify import checks, mend
 from cas_llm.config import Rank
 from cas_llm.digest import digest_of
@@ -401,9 +401,9 @@ def _after_repair(bench: Bench, acknowledged: dict[str, str], found: Found) -> N
 
 def _accept(bench: Bench) -> None:
     store = Store(bench.root, durable=bench.durable)
-    chosen = accepting.items(store)
+    chosen = held.items(store)
     if chosen:
-        accepting.accept(store, chosen)
+        pending.accept(store, chosen)
     bench.acknowledge("passed", "yes")
     store.close()
 

@@ -7,6 +7,7 @@ or hide text is shown instead.
 from __future__ import annotations
 
 import html as escaping
+import re
 from collections.abc import Iterable, Iterator
 
 from cas_llm.cli.diffing.blocks import Block, blocks
@@ -63,7 +64,7 @@ def html(page: Page) -> str:
         f'<h1>What changed in the answers</h1><p class="soft">{_text(str(page.title))}</p>',
         *_head(page),
         *_folds(page),
-        *(f'<p class="soft">{_text(text)}</p>' for text in page.last),
+        *(f'<p class="soft">{_ticked(text)}</p>' for text in page.last),
         "</main></body></html>",
     ]
     return "\n".join(parts) + "\n"
@@ -130,6 +131,11 @@ def _dotted(parts: Iterable[str]) -> str:
 
 def _code(text: str) -> str:
     return f"<code>{_text(text)}</code>"
+
+
+def _ticked(text: str) -> str:
+    """What stands between two backticks is a command."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", _text(text))
 
 
 def _text(text: str) -> str:
