@@ -30,7 +30,7 @@ from cas_llm.rerecord.leaves import Leaves
 from cas_llm.rerecord.ledger import Ledger
 from cas_llm.rerecord.patience import Patience
 from cas_llm.rerecord.planning import Kept, Plan, plan
-from cas_llm.rerecord.selecting import Chosen, Wanted, chosen
+from cas_llm.rerecord.selecting import Chosen, Wanted, chosen, of_last_takes
 from cas_llm.rerecord.sending import Job, Sender, over_http
 from cas_llm.rerecord.testing import FAILED, PASSED, Batch, Bench
 from cas_llm.session.catalogue import Catalogue, catalogue
@@ -206,8 +206,9 @@ def _reissue(said: Said, settings: Settings, store: Store) -> None:
     picked = [one for one, name in pairs if name not in done or name == reissuing.named(one.entry)]
     ways = Ways(os.environ, settings.hosts, said.base_url, said.replace_edited)
     folder = project.folder_of(store.root, Path.cwd(), [tape.scope for tape in held.tapes])
+    picked, earlier = of_last_takes(picked, held)
     jobs, left = jobs_of(picked, store, Leaves(store, held), ways, Definitions(folder))
-    stay = [*kept(left), *retired]
+    stay = [*kept([*left, *earlier]), *retired]
     if not jobs and stay:
         raise CasLLMError(rerecorded.refusal(stay))
     if not said.apply or not jobs:

@@ -27,6 +27,7 @@ from cas_llm.session.scopes import SHARED
 from cas_llm.store import Store
 from cas_llm.wire import Headers, Request
 
+_LOCKED = " is locked"
 _TYPICAL_OUTPUT = 200
 _CHARACTERS_PER_TOKEN = 4
 
@@ -60,15 +61,17 @@ def jobs_of(
 
 def kept(left: Iterable[tuple[Chosen, str]]) -> list[Kept]:
     """What was not sent, by the test that would have to be run for it."""
-    found: list[Kept] = []
+    found: dict[Kept, None] = {}
     for one, why in left:
         scopes = [place.scope for place in one.places if place.scope != SHARED]
         what = f"{one.entry.key[:12]} of {scopes[0]}" if scopes else one.entry.key[:12]
         tests = [scope for scope in dict.fromkeys(scopes) if not scope.startswith("use::")]
         words = " ".join(map(shlex.quote, tests))
         command = f"cas-llm rerecord {words} --apply" if words else "CAS_LLM_MODE=capture PROGRAM"
-        found.append(Kept(what, why, command))
-    return found
+        if why.endswith(_LOCKED):
+            command = "take locked=True out of its marker"
+        found[Kept(what, why, command)] = None
+    return list(found)
 
 
 def _kept(one: Chosen, ways: Ways, tests: Definitions) -> str:
@@ -78,7 +81,7 @@ def _kept(one: Chosen, ways: Ways, tests: Definitions) -> str:
     # A new answer is for all that use the old one, whoever was named.
     scopes = {place.scope for place in one.entry.namings if place.current}
     locked = sorted(scope for scope in scopes if tests.about(scope).locked)
-    return f"{locked[0]} is locked" if locked else ""
+    return f"{locked[0]}{_LOCKED}" if locked else ""
 
 
 def _job(one: Chosen, store: Store, leaves: Leaves, ways: Ways) -> Job | str:

@@ -88,6 +88,27 @@ def chosen(held: Catalogue, wanted: Wanted, now: datetime) -> list[Chosen]:
     return found
 
 
+def of_last_takes(
+    picked: Iterable[Chosen], held: Catalogue
+) -> tuple[list[Chosen], list[tuple[Chosen, str]]]:
+    """Of *picked* those that a scope's last take names, and the others with the reason.
+
+    The tapes of an earlier text of a test are in use, as a branch may have that text; a run of the
+    test would not ask for what they hold.
+    """
+    takes: dict[str, int] = {}
+    for tape in held.tapes:
+        takes[tape.scope] = max(tape.take, takes.get(tape.scope, 0))
+    kept, left = [], []
+    for one in picked:
+        last = tuple(p for p in one.places if p.scope == SHARED or p.take == takes[p.scope])
+        if last:
+            kept.append(Chosen(one.entry, last))
+        else:
+            left.append((one, f"only an earlier text of {one.places[0].scope} asks for it"))
+    return kept, left
+
+
 def scopes_of(picked: Iterable[Chosen]) -> dict[str, list[Chosen]]:
     """The chosen recordings by the scopes they are in use in, in order of their names."""
     found: dict[str, list[Chosen]] = {}

@@ -10,8 +10,9 @@ from support.leaves import fill
 from support.stores import RUN, TEST, every_kind
 
 from cas_llm.errors import CasLLMError, ConfigError
-from cas_llm.rerecord.selecting import Wanted, age, chosen, names, scopes_of
+from cas_llm.rerecord.selecting import Wanted, age, chosen, names, of_last_takes, scopes_of
 from cas_llm.session.catalogue import Catalogue, catalogue
+from cas_llm.store import Tape
 
 NOW = datetime(2026, 1, 1, 0, 0, 30, tzinfo=UTC)
 
@@ -63,6 +64,21 @@ def test_only_what_is_in_use_is_meant(tmp_path: Path) -> None:
     runs = {one.run for one in held.shared}
     assert len(runs) == 2
     assert RUN in runs
+
+
+def test_what_only_an_earlier_text_of_a_test_asks_is_left(tmp_path: Path) -> None:
+    """Both texts are in use, as a branch may have either; a run here asks the newer one's only."""
+    store = fill(tmp_path / "cache_store", 2)
+    first, second = sorted(catalogue(store).tapes, key=lambda tape: tape.scope)
+    newer = Tape(first.scope, first.take + 1, "f" * 64, second.turns)
+    store.add_tape(newer)
+    held = catalogue(store)
+    picked = chosen(held, Wanted(everything=True), NOW)
+    kept, left = of_last_takes(picked, held)
+    assert [one.entry.key for one in kept] == [second.turns[0].key]
+    ((older, why),) = left
+    assert older.entry.key == first.turns[0].key
+    assert why == f"only an earlier text of {first.scope} asks for it"
 
 
 @pytest.mark.parametrize(
