@@ -6,6 +6,7 @@ Adds, never rewrites: a file of the project keeps every byte it has. Running it 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -94,10 +95,22 @@ def _following(root: Path, *, dry_run: bool, hooks: bool) -> list[tuple[str, str
     if dry_run:
         return [("cas-llm init", "")]
     found = [("pytest --cas-llm=fallback", "records what your tests ask")]
+    if place := _cassettes(Path.cwd()):
+        found.insert(0, (f"cas-llm import {place} --dry-run", "brings along what is recorded"))
     top = git_root(root.absolute())
     if hooks and top and hooking.configured(top) and hooking.not_installed(top):
         found.append((hooking.INSTALL, "once per clone"))
     return found
+
+
+def _cassettes(start: Path) -> str:
+    """A folder of another tool's cassettes in or two levels below *start*, empty for none."""
+    for pattern in ("cassettes", "*/cassettes", "*/*/cassettes"):
+        for folder in sorted(start.glob(pattern)):
+            place = folder.relative_to(start).as_posix()
+            if not place.startswith(".") and next(folder.rglob("*.y*ml*"), None):
+                return shlex.quote(place)
+    return ""
 
 
 def _print(steps: Iterable[Step], *, dry_run: bool) -> None:
