@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -60,14 +60,6 @@ def test_a_test_that_commits_to_its_own_project_starts_no_second_check(ada: Pers
     assert "CAS077" in attempt.text
     assert time.monotonic() - started < 30
     assert not running(ada)
-
-
-@pytest.fixture(autouse=True)
-def _in_the_foreground() -> Iterator[None]:
-    """A shell's background job ignores SIGINT, and so would all that it starts."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def running(ada: Person) -> list[str]:
