@@ -24,8 +24,9 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto $(ARGS)
 	$(BIN)/python -m pytest -p cas_llm.pytest_plugin tests/recorded
 
+# What the tests print (times, counts of faults): ARGS=-rP
 test-slow: $(VENV)/.dev
-	CAS_LLM_SLOW=1 $(BIN)/python -m pytest -n auto -m slow -rP $(ARGS)
+	CAS_LLM_SLOW=1 $(BIN)/python -m pytest -n auto -m slow $(ARGS)
 
 # All that the promises were proved with once: about an hour.
 test-thorough: $(VENV)/.dev

@@ -30,8 +30,12 @@ _LEADING = (
     "GIT_WORK_TREE",
 )
 _INDEX = "GIT_INDEX_FILE"
-# Settings by which a user's log says less, more, or of other files.
-_LOG = ("log.showRoot=true", "log.showSignature=false", "log.follow=false")
+# Settings by which a user's log says less, more, or of other files; and the one by which a diff
+# notes new times of equal files in the index, which no variable forbids it.
+_SETTINGS = {
+    "log": ("log.showRoot=true", "log.showSignature=false", "log.follow=false"),
+    "diff": ("diff.autoRefreshIndex=false",),
+}
 
 
 def run_git(
@@ -42,7 +46,8 @@ def run_git(
     The repository is the one that *root* lies in, whatever ``GIT_DIR`` and its kin say. Its index
     is the one that ``GIT_INDEX_FILE`` names if that is an index of this very repository, so that
     within a hook of ``git commit -a`` the index is what will be committed. Paths stand for
-    themselves, never for patterns.
+    themselves, never for patterns. A diff of the files on disk also gives those of which only the
+    time is another.
 
     With *seconds* git is ended when they are over, and no server is asked for what a partial clone
     lacks; what it printed until then is given, cut anywhere.
@@ -50,7 +55,7 @@ def run_git(
     offline = () if seconds is None else ("-c", "protocol.allow=never")
     # It takes paths, never patterns, and ends with an error where it is told so.
     literal = () if arguments[:1] == ("check-ignore",) else ("--literal-pathspecs",)
-    plain = [word for one in _LOG for word in ("-c", one)] if arguments[:1] == ("log",) else []
+    plain = [word for one in _SETTINGS.get(arguments[0], ()) for word in ("-c", one)]
     command = ["git", *literal, *offline, *plain, "-C", str(root), *arguments]
     try:
         done = subprocess.run(  # noqa: S603 - arguments are ours, no shell

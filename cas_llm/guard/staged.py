@@ -165,9 +165,9 @@ class Staged:
                 found.setdefault(root, []).append(change)
         return {root: tuple(changes) for root, changes in found.items()}
 
-    def git(self, *words: str) -> bytes:
-        """What git says to *words* at the top; raises `NotARepository` where it says no."""
-        said = gitrepo.run_git(self.top, *words)
+    def git(self, *words: str, data: bytes | None = None) -> bytes:
+        """What git says to *words* and *data* at the top; raises `NotARepository` if it says no."""
+        said = gitrepo.run_git(self.top, *words, data=data)
         if said is None:
             why = f"git {words[0]} fails in {self.top}; see what it says: git status"
             raise NotARepository(why)

@@ -72,10 +72,25 @@ def test_what_is_staged_anew_and_gone_from_disk_is_there(staged, project):
 def test_a_file_that_only_looks_changed_is_none(staged, project):
     """The same bytes with another time, as after a copy of the repository."""
     path = project.path / STORE / "format"
-    path.write_bytes(path.read_bytes())
+    os.utime(path, (1, 1))
     index = (project.path / ".git" / "index").read_bytes()
     assert differing(staged, STORE) == frozenset()
     assert (project.path / ".git" / "index").read_bytes() == index
+
+
+def test_of_many_new_times_only_other_bytes_are_an_edit(staged, project):
+    """Whatever the names are, a program's mode and an edit of the same length among them."""
+    names = ('"quoted".json', "two words.json", "tab\t.json", "\udcff.json", "late.json", "run.sh")
+    for name in names:
+        project.file(f"{STORE}/{name}", "bytes\n")
+    (project.path / STORE / "run.sh").chmod(0o755)
+    project.commit()
+    project.file(f"{STORE}/late.json", "other\n")
+    for name in names:
+        os.utime(project.path / STORE / name, (1, 1))
+    assert differing(Staged(project.path, "HEAD"), STORE) == {"late.json"}
+    (project.path / STORE / "two words.json").chmod(0o755)
+    assert differing(Staged(project.path, "HEAD"), STORE) == {"late.json", "two words.json"}
 
 
 def test_a_pushed_commit_is_what_counts_at_a_push(staged, project):
