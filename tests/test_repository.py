@@ -144,6 +144,15 @@ def test_a_project_stays_clean(project: Project) -> None:
     assert (result.outcomes, project.status) == ({"passed": 1}, ""), result
 
 
+def test_a_childs_pytest_tidies_up_after_no_other_run(
+    project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """What it deletes when it ends is its own; what runs before this one left may be a lot."""
+    project.file("test_x.py", "def test_x(tmp_path):\n    print(tmp_path)\n    assert 0\n")
+    (said,) = re.findall(r"^/.*", project.pytest("-q").stdout, re.MULTILINE)
+    assert Path(said).is_relative_to(tmp_path_factory.getbasetemp())
+
+
 def test_every_target_of_the_makefile_is_there() -> None:
     """The targets that the pages name exist."""
     makefile = (TREE / "Makefile").read_text()

@@ -8,7 +8,9 @@ once the folder was. Of all else
 - ``strict``, which is all that POSIX promises: each entry by itself is there or not, in any
   folder, and a file holds its old bytes, none, some, zeros, or all;
 - ``ordered``, as journaling file systems do: entries come to the disk in the order they were made
-  and every sync brings all before it, while bytes may still be missing.
+  and every sync brings all before it, while bytes may still be missing;
+- ``torn``, the worst of these for what is written under a final name: every entry is there, and of
+  each file that was not synced only the first half.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import Any
 
 from support.faults import Call
 
-STRICT, ORDERED = "strict", "ordered"
+STRICT, ORDERED, TORN = "strict", "ordered", "torn"
 _UNSEEN = (".local/runs/", ".local/index.sqlite3", ".local/last-run")
 """Below these lies what may be lost: nothing recorded does."""
 
@@ -127,7 +129,7 @@ class Recorded:
 
         How much of what was not synced is there is drawn first, so that all or nothing is common.
         """
-        fortune = chance.choice((0.0, 0.1, 0.5, 0.9, 1.0))
+        fortune = 1.0 if manner == TORN else chance.choice((0.0, 0.1, 0.5, 0.9, 1.0))
         cut = moment
         if manner == ORDERED:
             last = max(node.synced(moment) for node in self._nodes.values())
@@ -172,6 +174,8 @@ class Recorded:
         known = [(when, data) for when, data in node.versions if when <= moment] or [(0, b"")]
         old = next((d for w, d in reversed(known) if w <= node.synced(moment)), b"")
         new = known[-1][1]
+        if manner == TORN:
+            return new if old == new else new[: len(new) // 2]
         if old == new or chance.random() < fortune:
             return new
         some = new[: chance.randrange(len(new) + 1)]

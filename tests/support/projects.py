@@ -24,7 +24,15 @@ from pathlib import Path
 
 TREE = Path(__file__).resolve().parents[2]
 OFFLINE = Path(__file__).resolve().parent / "offline"
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "LD_LIBRARY_PATH")
+_PASSED_ON = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "SYSTEMROOT",
+    "LD_LIBRARY_PATH",
+    "PYTEST_DEBUG_TEMPROOT",
+)
 _OUTCOME = re.compile(
     r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|deselected|warnings?|rerun)"
 )
