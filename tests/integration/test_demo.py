@@ -17,6 +17,7 @@ needs_model = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @needs_model
 def test_the_demo_replays_every_call_byte_for_byte(project: Project, tmp_path: Path) -> None:
     """Seven real calls, none of them live in the replay, the project's work tree clean.

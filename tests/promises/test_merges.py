@@ -36,7 +36,7 @@ from cas_llm.store.proof.repair import repair
 from cas_llm.store.proof.tracked import compare
 from cas_llm.store.proof.verify import verify
 
-FAST, MANY = 12, extent(80, 1000)
+FAST, MANY = 6, extent(80, 1000)
 BRANCHES = 50
 UNKNOWN_DAYS = 15
 """After so many days a prune no longer asks a branch what it needs."""
@@ -263,7 +263,7 @@ def many(count: int, folder: Path, material, check: Callable) -> Tally:
 @pytest.mark.parametrize(
     "count",
     [
-        pytest.param(FAST, id="a dozen pairs"),
+        pytest.param(FAST, id="half a dozen pairs"),
         pytest.param(MANY, id="many pairs", marks=pytest.mark.slow),
     ],
 )

@@ -491,6 +491,7 @@ def at_once(count, run):
         return list(pool.map(run, range(count)))
 
 
+@pytest.mark.slow
 def test_eight_equal_misses_in_processes_make_one_call(project, provider, store):
     """Child processes belong to the run: one of them asks, seven wait."""
     provider.script(lambda received: replace(answer(received, {}), wait=0.5))

@@ -241,7 +241,7 @@ def test_a_lone_surrogate_in_a_name_is_no_loss():
     assert back(answer) == answer
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.recursive(st.text(st.characters()), lambda inner: st.dictionaries(texts, inner)))
 def test_what_pretty_wrote_is_parsed_again(value):
     """Any text of the store, lone surrogates included, survives as it is."""
