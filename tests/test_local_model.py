@@ -14,6 +14,7 @@ import urllib.request
 from importlib.util import find_spec
 
 import pytest
+from support.models_turn import models_turn
 
 from cas_llm import local_model
 from cas_llm.errors import CasLLMError
@@ -43,7 +44,7 @@ def reachable(url: str) -> bool:
 @installed
 def test_the_model_answers_on_loopback_and_stops() -> None:
     """It answers under its own name and no path of this machine; stopped, nothing listens."""
-    with LocalModel() as model:
+    with models_turn(), LocalModel() as model:
         assert model.url.startswith("http://127.0.0.1:")
         answer = ask(model.url, "Say hello to Ada")
         assert answer["choices"][0]["message"]["content"]

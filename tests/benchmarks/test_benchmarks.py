@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.extent import THOROUGH
+from support.models_turn import models_turn
 
 _DEAR = {"session", "flat", "async", "long", "stream", "cold", "record", "start"}
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -182,7 +183,8 @@ def test_each_row_runs(bench, tiny, tmp_path, row):
 @pytest.mark.slow
 def test_a_model_is_asked_live_recorded_and_replayed(bench, tmp_path, capsys):
     """The page has a table for whole answers and one for streams, and replays are no calls."""
-    assert bench("live").main(["--rounds=2", "--prompts=2", f"--write={tmp_path}"]) == 0
+    with models_turn():
+        assert bench("live").main(["--rounds=2", "--prompts=2", f"--write={tmp_path}"]) == 0
     text = (tmp_path / "live.md").read_text()
     assert text.count("| live, recorded |") == text.count("| replayed |") == 2
     assert capsys.readouterr().out in text

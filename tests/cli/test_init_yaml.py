@@ -255,7 +255,7 @@ def documents(draw) -> str:
     return text
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(documents())
 def test_no_document_is_changed_in_meaning(tmp_path_factory, text: str) -> None:
     """Whatever YAML is drawn: what is written is what was meant, or nothing is written at all."""

@@ -52,6 +52,7 @@ def recapture(inner: Inner) -> None:
     inner.project.commit("Capture anew")
 
 
+@pytest.mark.slow
 def test_what_was_recorded_anew_goes_and_comes_back(inner: Inner) -> None:
     """A dry run changes nothing; --apply leaves what replays; --undo leaves what git has."""
     recapture(inner)

@@ -116,6 +116,7 @@ def test_a_prompt_reads_as_a_conversation(body: object, said: list[tuple[str, st
     assert [(turn.role, turn.text) for turn in prompts.conversation(body)] == said
 
 
+@pytest.mark.slow
 def test_the_command_shows_requests_tapes_and_bytes(
     project: Project, provider: ScriptedProvider
 ) -> None:

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 
 import pytest
 from support.blocks import BadPage, Block, Direction, read_page
+from support.models_turn import models_turn
 from support.projects import TREE
 from support.walkthrough import PageError, Walkthrough, matches
 
@@ -36,7 +37,7 @@ def test_a_page_does_what_it_shows(name, tmp_path, provider):
             pytest.skip("the page asks the local model, which is not installed: make test does it")
         from cas_llm.local_model import LocalModel
 
-        with LocalModel() as model:
+        with models_turn(), LocalModel() as model:
             walk.follow(model.url)
     else:
         walk.follow()

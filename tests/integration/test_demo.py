@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from support.models_turn import models_turn
 from support.projects import Project
 
 from cas_llm.digest import digest_of
@@ -17,7 +18,6 @@ needs_model = pytest.mark.skipif(
 )
 
 
-@pytest.mark.slow
 @needs_model
 def test_the_demo_replays_every_call_byte_for_byte(project: Project, tmp_path: Path) -> None:
     """Seven real calls, none of them live in the replay, the project's work tree clean.
@@ -26,9 +26,9 @@ def test_the_demo_replays_every_call_byte_for_byte(project: Project, tmp_path: P
     """
     project.file("pyproject.toml", '[tool.cas-llm]\nmode = "replay"\nnamespace = "mine"\n').commit()
     folder = tmp_path / "kept"
-    said = project.env(CAS_LLM_MODE="disabled", CI="1").cas_llm(
-        "demo", "--json", "--keep", str(folder), timeout=120
-    )
+    project.env(CAS_LLM_MODE="disabled", CI="1")
+    with models_turn():
+        said = project.cas_llm("demo", "--json", "--keep", str(folder), timeout=120)
     assert said.code == 0, said
     outcome = json.loads(said.stdout)
     assert outcome["held"]

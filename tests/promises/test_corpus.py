@@ -206,6 +206,7 @@ def test_every_real_exchange_replays_byte_for_byte(exchanges, provider, store):
     assert is_sound(store)
 
 
+@pytest.mark.slow
 def test_the_corpus_replays_without_its_scope(exchanges, provider, store):
     """Recorded outside any block: the first answer of each request serves every repetition."""
     if not exchanges:

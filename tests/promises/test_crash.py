@@ -203,7 +203,7 @@ _NAMES = [field.name for field in dataclasses.fields(Found)]
 
 def test_killed_at_any_step_the_store_is_whole_and_the_work_ends(kitchen):
     """A sample of all steps of all works; the slow test takes 500 and more."""
-    kill_all(kitchen, 60, seed=1)
+    kill_all(kitchen, 40, seed=1)
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ SUITE = """
 """
 
 
-@pytest.mark.parametrize("mode", ["replay", "fallback"])
+@pytest.mark.parametrize("mode", ["replay", pytest.param("fallback", marks=pytest.mark.slow)])
 def test_a_run_served_from_its_own_tapes_changes_no_file(project, provider, mode):
     """Neither tracked nor ignored: only the store's local folder may differ."""
     inner = Inner(project, provider).tests(SUITE)

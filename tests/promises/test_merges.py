@@ -36,7 +36,7 @@ from cas_llm.store.proof.repair import repair
 from cas_llm.store.proof.tracked import compare
 from cas_llm.store.proof.verify import verify
 
-FAST, MANY = 6, extent(80, 1000)
+FAST, MANY = 6, extent(40, 1000)
 BRANCHES = 50
 UNKNOWN_DAYS = 15
 """After so many days a prune no longer asks a branch what it needs."""

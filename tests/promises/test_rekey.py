@@ -32,6 +32,7 @@ def cas_llm(project, *arguments):
     return result.stdout
 
 
+@pytest.mark.slow
 def test_the_agents_remedy_is_told_and_moves_all_its_recordings(project, provider):
     """Transcript (e) to its end: refused with both ways out, rekeyed without a call, replayed."""
     inner = Inner(project, provider).table("", priced=True).tests(AGENT, "tests/test_agent.py")

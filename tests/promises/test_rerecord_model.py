@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.leaves import fill, in_use, kill_when
+from support.models_turn import models_turn
 from support.projects import Project
 
 from cas_llm.local_model import MODEL, LocalModel
@@ -51,7 +52,7 @@ def test_conversations_with_a_real_model_replay_after_they_were_recorded_anew(
     project = Project(tmp_path)
     project.file("pyproject.toml", "[tool.cas-llm]\n")
     project.file("tests/test_talk.py", TALK.replace("MODEL", MODEL))
-    with LocalModel() as model:
+    with models_turn(), LocalModel() as model:
         project.env(OPENAI_BASE_URL=model.url)
         assert project.pytest("--cas-llm=fallback", timeout=300).outcomes == {"passed": 3}
         done = project.cas_llm("rerecord", "--all", "--apply", "--json", timeout=300)
@@ -72,7 +73,7 @@ def test_answers_of_a_real_model_survive_kills(tmp_path: Path) -> None:
     project.file("pyproject.toml", "[tool.cas-llm]\n")
     root = project.path / "cache_store"
     fill(root, ANSWERS, host="http://127.0.0.1:1", model=MODEL)
-    with LocalModel() as model:
+    with models_turn(), LocalModel() as model:
         project.env(OPENAI_BASE_URL=model.url)
         lost: set[str] = set()
         for kill in range(1, KILLS + 1):

@@ -10,7 +10,7 @@ from support.projects import Project
 
 COUNTS = [
     pytest.param(3, id="a few orders"),
-    pytest.param(extent(60, 200), id="many orders", marks=pytest.mark.slow),
+    pytest.param(extent(30, 200), id="many orders", marks=pytest.mark.slow),
 ]
 
 

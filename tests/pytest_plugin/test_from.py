@@ -115,6 +115,7 @@ def test_workers_choose_what_one_process_would(inner):
     assert "names no test that missed" in nothing.stdout
 
 
+@pytest.mark.slow
 def test_a_fixtures_miss_selects_all_tests_that_ask_for_it(inner):
     """Not only the one that happened to set it up."""
     inner.tests(FIXTURES).record(passed=3)

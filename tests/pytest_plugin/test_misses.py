@@ -129,6 +129,7 @@ def test_strict_fails_a_passing_test_that_leaves_recordings_unplayed(inner):
     inner.run("--cas-llm-strict", passed=1)
 
 
+@pytest.mark.slow
 def test_one_edited_prompt_is_one_cause_however_many_tests_miss(inner):
     """Eight tests, one cause, one command with its price."""
     text = """
@@ -224,6 +225,7 @@ def test_a_run_stops_calling_once_it_has_spent_its_money(inner, provider):
     assert provider.count == 4
 
 
+@pytest.mark.slow
 def test_a_request_outside_any_test_must_be_recorded_too(inner, provider):
     """An import that swallows its miss fails; recorded, it is shared, and replays."""
     inner.tests("ANSWER = post([{'role': 'user', 'content': 'at import'}])\ndef test_it(): pass")

@@ -94,6 +94,7 @@ def test_a_locked_test_is_not_captured_anew(inner):
     assert len(inner.tapes("test_locked")) == 1
 
 
+@pytest.mark.slow
 def test_a_failed_capture_is_not_paid_for_twice(inner):
     """Its answers wait; the next FALLBACK takes them before the recorded ones."""
     text = "def test_it():\n    answer = ask('hi')\n    print(answer)\n    assert {}"
@@ -162,6 +163,7 @@ def test_an_answer_edited_by_hand_is_not_captured_anew_unless_told(inner):
     assert "answer 2: hi" in asked.stdout
 
 
+@pytest.mark.slow
 def test_two_branches_takes_of_one_test_are_reported_as_a_tie(inner):
     """The pick is deterministic; the summary names the test."""
     project = inner.tests("def test_it(): ask('hi')").project

@@ -111,6 +111,7 @@ def damage(inner, count):
         path.write_text("{}")
 
 
+@pytest.mark.slow
 def test_what_cannot_be_read_is_mended_and_not_recorded(inner):
     """One, or several with a miss among them: each kind with the command that helps."""
     one, two = "def test_one(): ask('one')\n", "def test_two(): ask('two')\n"

@@ -23,6 +23,7 @@ def replays(inner, *flags, plugins=(), **outcomes):
     assert inner.hashes() == before
 
 
+@pytest.mark.slow
 def test_each_parameter_is_a_test_of_its_own(inner):
     """Ids that file systems would choke on, too."""
     inner.tests(
@@ -122,6 +123,7 @@ def test_a_fixture_whose_users_all_failed_leaves_no_tape(inner):
     assert inner.provider.count == 1
 
 
+@pytest.mark.slow
 def test_unittest_classes_are_scopes_like_any_other(inner):
     """Their set-up belongs to the test, setUpClass to the class, whichever module has its name."""
     text = """
