@@ -33,7 +33,7 @@ from support.extent import extent
 from support.faults import Calls, Killing, quick_folder
 from support.forks import Child, Tell, fork
 
-SLOW = extent(300, 10_000)
+SLOW = extent(200, 10_000)
 RANDOM = 0.2
 """The part of all kills that strike at a random moment."""
 
@@ -208,7 +208,7 @@ def test_killed_at_any_step_the_store_is_whole_and_the_work_ends(kitchen):
 
 @pytest.mark.slow
 def test_killed_hundreds_of_times_nothing_is_torn_dangling_or_lost(kitchen):
-    """300 kills; under CAS_LLM_THOROUGH 10,000."""
+    """200 kills; under CAS_LLM_THOROUGH 10,000."""
     kill_all(kitchen, SLOW, seed=2)
 
 

@@ -103,7 +103,7 @@ def test_a_flipped_byte_of_any_file_is_seen(root: Path):
 @pytest.mark.slow
 def test_flipped_bytes_of_every_file_are_seen(root: Path):
     """Under CAS_LLM_THOROUGH each byte of every file, else each 17th: two or three bits of it."""
-    files, flips = flip_all(root, extent(17, 1), lambda position: iter({0, 7, position % 8}))
+    files, flips = flip_all(root, extent(29, 1), lambda position: iter({0, 7, position % 8}))
     print(f"{flips} bits of {files} files flipped: all seen at level {BYTES_LEVEL}")
 
 
