@@ -25,7 +25,7 @@ HEAD = "HEAD"
 _TESTS = re.compile(r"(?:\A|/)(?:test_[^/]*|[^/]*_test|tests|conftest)\.py\Z")
 _ABSENT = re.compile(r"0+\Z")
 _CONFLICT = "U"
-_PLAIN = frozenset({"100644", "100755"})
+PLAIN = frozenset({"100644", "100755"})
 # What git calls a file without a byte, by its two hashes.
 EMPTY = frozenset(
     {
@@ -55,18 +55,19 @@ class Change:
     """One file that the commit adds, changes or deletes.
 
     `path` is relative to the top; `old` and `new` are blob ids, empty where there is no file;
-    `mode` is that of the new one, as git writes it.
+    `mode` is that of the new one, as git writes it, and `was` that of the old one.
     """
 
     path: str
     old: str
     new: str
     mode: str = "100644"
+    was: str = "100644"
 
     @property
     def is_file(self) -> bool:
         """Whether it is a plain file from now on: no link, no other repository, not deleted."""
-        return bool(self.new) and self.mode in _PLAIN
+        return bool(self.new) and self.mode in PLAIN
 
     @property
     def is_deletion(self) -> bool:
@@ -106,7 +107,7 @@ class Staged:
         trees = [] if self.base == HEAD else [self.base or _empty_tree(self.top)]
         trees += [self.commit] if self.commit else ["--cached"]
         said = self.git("diff", "--raw", "-z", "--no-renames", "--no-abbrev", *trees)
-        return tuple(_changes(said))
+        return tuple(changes(said))
 
     @property
     def asks(self) -> bool:
@@ -241,14 +242,15 @@ def paths(said: bytes) -> frozenset[str]:
     return frozenset(name for name in names if name)
 
 
-def _changes(said: bytes) -> Iterator[tuple[Change, str]]:
+def changes(said: bytes) -> Iterator[tuple[Change, str]]:
+    """What ``git diff --raw -z`` *said*: each change with the letter that git has for its kind."""
     words = iter(said.split(b"\0"))
     for meta in words:
         if not meta:
             return
-        _, mode, old, new, how = meta.decode("ascii").split()
+        was, mode, old, new, how = meta.decode("ascii").removeprefix(":").split()
         path = next(words).decode("utf-8", "surrogateescape")
-        yield Change(path, _blob(old), _blob(new), mode), how
+        yield Change(path, _blob(old), _blob(new), mode, was), how
 
 
 def _blob(name: str) -> str:

@@ -84,13 +84,17 @@ def test_of_many_new_times_only_other_bytes_are_an_edit(staged, project):
     for name in names:
         project.file(f"{STORE}/{name}", "bytes\n")
     (project.path / STORE / "run.sh").chmod(0o755)
+    (project.path / STORE / "nowhere").symlink_to("nothing")
     project.commit()
     project.file(f"{STORE}/late.json", "other\n")
     for name in names:
         os.utime(project.path / STORE / name, (1, 1))
     assert differing(Staged(project.path, "HEAD"), STORE) == {"late.json"}
     (project.path / STORE / "two words.json").chmod(0o755)
-    assert differing(Staged(project.path, "HEAD"), STORE) == {"late.json", "two words.json"}
+    (project.path / STORE / "nowhere").unlink()
+    (project.path / STORE / "nowhere").symlink_to("anything")
+    edited = {"late.json", "two words.json", "nowhere"}
+    assert differing(Staged(project.path, "HEAD"), STORE) == edited
 
 
 def test_a_pushed_commit_is_what_counts_at_a_push(staged, project):

@@ -10,7 +10,7 @@ once the folder was. Of all else
 - ``ordered``, as journaling file systems do: entries come to the disk in the order they were made
   and every sync brings all before it, while bytes may still be missing;
 - ``torn``, the worst of these for what is written under a final name: every entry is there, and of
-  each file that was not synced only the first half.
+  each file only the first half of what was not synced.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class Recorded:
         old = next((d for w, d in reversed(known) if w <= node.synced(moment)), b"")
         new = known[-1][1]
         if manner == TORN:
-            return new if old == new else new[: len(new) // 2]
+            return new[: (len(old) + len(new)) // 2]
         if old == new or chance.random() < fortune:
             return new
         some = new[: chance.randrange(len(new) + 1)]

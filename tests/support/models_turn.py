@@ -6,6 +6,7 @@ take many times as long as one after the other.
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ def models_turn() -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
-    place = Path(tempfile.gettempdir(), "cas-llm-tests-model.lock")
+    place = Path(tempfile.gettempdir(), f"cas-llm-tests-model-{os.getuid()}.lock")
     with place.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

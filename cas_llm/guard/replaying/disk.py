@@ -5,12 +5,10 @@ Asks git, and compares what git was told to overlook; writes nothing, not even g
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 
-from cas_llm.guard.staged import Staged, paths
-
-# The modes of plain files, as git writes them.
-_FILES = ("100644", "100755")
+from cas_llm.guard.staged import PLAIN, Staged, changes, paths
 
 
 class Disk:
@@ -24,11 +22,20 @@ class Disk:
 
         Also where git was told to overlook it; but not what a sparse checkout left out.
         """
-        how = ["diff", *filter(None, [self._staged.commit])]
+        tree = filter(None, [self._staged.commit])
         words = ("--raw", "-z", "--no-abbrev", "--no-renames", "--", folder)
-        found = self._really(self._staged.git(*how, *words))
-        there = [path for path in self._overlooked_in(folder) if self._is_there(path)]
-        return found.union(path for path in there if self._differs(path))
+        found: set[str] = set()
+        # What git has not read may have a new time only; what it does not look at, anything.
+        asked = {
+            p: self._names.get(p, "") for p in self._overlooked_in(folder) if self._is_there(p)
+        }
+        for change, how in changes(self._staged.git("diff", *tree, *words)):
+            unread = how == "M" and not change.new
+            if unread and change.mode == change.was and change.mode in PLAIN:
+                asked[change.path] = change.old
+            else:
+                found.add(change.path)
+        return self._of_other_bytes(asked).union(found)
 
     def untracked(self, folder: str = ".", *, ignored: bool = False) -> frozenset[str]:
         """The paths of what lies below *folder* on disk and not in the index."""
@@ -38,25 +45,6 @@ class Disk:
     def absent(self, folder: str = ".") -> frozenset[str]:
         """The paths below *folder* that are in the tree, and that a sparse checkout left out."""
         return frozenset(one for one in self._overlooked_in(folder) if not self._is_there(one))
-
-    def _really(self, raw: bytes) -> frozenset[str]:
-        """The paths of git's *raw* diff, without files of which only the time is another."""
-        words = raw.decode("utf-8", "surrogateescape").split("\0")
-        plain, found = {}, set()
-        for about, path in zip(words[::2], words[1::2], strict=False):
-            before, after, name, new, _ = about.removeprefix(":").split(" ")
-            unread = before == after and before in _FILES and not new.strip("0")
-            # One path a line; git takes one in quotes for an escaped one.
-            if unread and "\n" not in path and not path.startswith('"'):
-                plain[path] = name
-            else:
-                found.add(path)
-        if plain:
-            asked = "\n".join(plain).encode("utf-8", "surrogateescape") + b"\n"
-            said = self._staged.git("hash-object", "--stdin-paths", data=asked).decode("ascii")
-            names = zip(plain.items(), said.split(), strict=True)
-            found |= {path for (path, name), now in names if name != now}
-        return frozenset(found)
 
     def _overlooked_in(self, folder: str) -> list[str]:
         start = "" if folder == "." else f"{folder}/"
@@ -72,10 +60,19 @@ class Disk:
     def _is_there(self, path: str) -> bool:
         return (self._staged.top / path).is_file()
 
-    def _differs(self, path: str) -> bool:
-        """Whether *path* has other bytes on disk, as git would add them."""
-        said = self._staged.git("hash-object", "--", path).decode("ascii").strip()
-        return said != self._names.get(path, "")
+    def _of_other_bytes(self, blobs: Mapping[str, str]) -> frozenset[str]:
+        """Which of the paths in *blobs* git would add under another name than theirs there."""
+        # One path a line, and one that starts with a quote is read as an escaped one.
+        odd = [path for path in blobs if "\n" in path or path.startswith('"')]
+        lines = [path for path in blobs if path not in odd]
+        said = b""
+        if lines:
+            data = "\n".join([*lines, ""]).encode("utf-8", "surrogateescape")
+            said += self._staged.git("hash-object", "--stdin-paths", data=data)
+        if odd:
+            said += self._staged.git("hash-object", "--", *odd)
+        names = zip([*lines, *odd], said.decode("ascii").split(), strict=True)
+        return frozenset(path for path, name in names if name != blobs[path])
 
     @cached_property
     def _names(self) -> dict[str, str]:
