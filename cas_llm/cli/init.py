@@ -108,9 +108,16 @@ def _cassettes(start: Path) -> str:
     for pattern in ("cassettes", "*/cassettes", "*/*/cassettes"):
         for folder in sorted(start.glob(pattern)):
             place = folder.relative_to(start).as_posix()
-            if not place.startswith(".") and next(folder.rglob("*.y*ml*"), None):
+            if not place.startswith(".") and _holds_cassettes(folder):
                 return shlex.quote(place)
     return ""
+
+
+def _holds_cassettes(folder: Path) -> bool:
+    # Reading them takes a library for YAML, which few who start need.
+    from cas_llm.cassettes.reading import files_of
+
+    return bool(files_of([folder]))
 
 
 def _print(steps: Iterable[Step], *, dry_run: bool) -> None:

@@ -50,9 +50,10 @@ def test_a_file_without_a_last_line_end_is_closed_first(project) -> None:
     assert tomllib.loads(project.read("pyproject.toml"))["project"]["name"] == "bot"
 
 
-def test_cassettes_that_are_there_are_named_first(project) -> None:
+@pytest.mark.parametrize("name", ["test_b.yaml", "test_b.toml"])
+def test_cassettes_that_are_there_are_named_first(project, name: str) -> None:
     """Who comes from another tool is told to bring its recordings along before paying again."""
-    project.file("tests/it/cassettes/test_a/test_b.yaml", "version: 1\n")
+    project.file(f"tests/it/cassettes/test_a/{name}", "version: 1\n")
     lines = project.cas_llm("init", "--no-pre-commit").stdout.splitlines()
     (named,) = [line for line in lines if line.startswith("next: ")]
     assert named.split()[1:5] == ["cas-llm", "import", "tests/it/cassettes", "--dry-run"]
